@@ -1,0 +1,31 @@
+# The first of these interpreters that runs here makes the virtual environment.
+PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.10,$(if $(shell $(p) --version 2>/dev/null),$(p))) python3)
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(None if (3, 10) <= sys.version_info < (3, 13) else "ssdconvert needs Python 3.10 to 3.12: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,lint]'
+	@touch $@
+
+demo: $(VENV)/.installed ## set up .venv, build the embedded model, show where the picture and the report are
+	$(BIN)/ssdconvert build ssd-demo
+
+test: $(VENV)/.installed ## run the whole test suite
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) $(ARGS)
+
+lint: $(VENV)/.installed ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean: ## remove .venv, builds and caches of tools
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,57 @@
+"""The failures that a user is expected to meet, each with the exit code that pipelines rely on.
+
+Anything else that escapes is a bug in ssdconvert and exits with 70.
+"""
+
+from typing import ClassVar
+
+
+class SsdconvertError(Exception):
+    """An expected failure: what went wrong, at which stage, and what to do about it.
+
+    `message` names the file, what was expected and what was found; `hint` is an instruction.
+    """
+
+    exit_code: ClassVar[int] = 70
+    default_stage: ClassVar[str] = "ssdconvert"
+
+    def __init__(self, message: str, *, hint: str = "", stage: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.stage = stage or self.default_stage
+
+
+class WrongModel(SsdconvertError):
+    """The model is wrong, or could not be shown to be right."""
+
+    exit_code = 1
+    default_stage = "verify"
+
+
+class RecipeError(SsdconvertError):
+    """The command line or a recipe cannot be understood."""
+
+    exit_code = 2
+    default_stage = "recipe"
+
+
+class FetchError(SsdconvertError):
+    """A file could not be had, or is not the file that the recipe names."""
+
+    exit_code = 3
+    default_stage = "fetch"
+
+
+class ConversionError(SsdconvertError):
+    """A checkpoint could not be loaded, or a model not exported or converted."""
+
+    exit_code = 4
+    default_stage = "convert"
+
+
+class MissingDevice(SsdconvertError):
+    """A device or a toolchain that was asked for is not on this machine."""
+
+    exit_code = 5
+    default_stage = "device"
