@@ -1,0 +1,40 @@
+"""Reads the pictures that models are checked with."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ssdconvert.catalog import CatalogEntry
+from ssdconvert.errors import RecipeError
+from ssdconvert.resources import package_file
+from ssdconvert.ssd.preprocess import Pixels
+
+EMBEDDED = ("package:images/portrait.jpg", "package:images/shapes-1.jpg")  # for recipes that name none
+
+
+def pictures_of(entry: CatalogEntry) -> list[Path]:
+    """Return the pictures of a recipe, or those that ssdconvert embeds."""
+    return entry.pictures() or [package_file(reference) for reference in EMBEDDED]
+
+
+def read_picture(path: Path) -> Pixels:
+    """Return the picture as RGB u8 [H, W, 3], turned upright as its EXIF data says.
+
+    Raises RecipeError when the file cannot be read or is no picture.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as image:
+            upright = ImageOps.exif_transpose(image)
+            return np.asarray(upright.convert("RGB"))
+    except FileNotFoundError:
+        raise RecipeError(
+            f"the picture {path} does not exist", hint="check the path", stage="picture"
+        ) from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise RecipeError(
+            f"{path} cannot be read as a picture: {error}",
+            hint="give a whole PNG, JPEG or other file that Pillow reads",
+            stage="picture",
+        ) from error

@@ -1,0 +1,100 @@
+"""From heads to detections, in numpy: the reference that exported graphs are judged by."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssdconvert.ssd.boxes import FloatArray, iou_matrix
+
+
+class SuppressionRule(Protocol):
+    """What a recipe says about detections; `ssdconvert.recipe.Detections` is one."""
+
+    @property
+    def score_threshold(self) -> float:
+        """A detection's score is greater than this."""
+
+    @property
+    def iou_threshold(self) -> float:
+        """A box that overlaps a better one of its class by more than this is suppressed."""
+
+    @property
+    def at_iou_threshold(self) -> str:
+        """What happens at exactly that overlap: `keep` (ONNX, OpenVINO) or `suppress` (MLPerf)."""
+
+    @property
+    def per_class(self) -> int:
+        """Candidates of each class that enter the suppression, the best ones."""
+
+    @property
+    def keep(self) -> int:
+        """Most detections of a picture, the best ones."""
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Detections of one picture, best first.
+
+    `boxes` f32 [N, 4] corners in 0..1, not clipped; `labels` i64 [N], 1 is the first class;
+    `scores` f32 [N].
+    """
+
+    boxes: FloatArray
+    labels: NDArray[np.int64]
+    scores: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def above(self, score: float) -> "Detections":
+        """Return those with a score greater than `score`."""
+        return self.select(self.scores > score)
+
+    def select(self, which: NDArray[Any]) -> "Detections":
+        """Return those of a boolean mask or of indices."""
+        return Detections(self.boxes[which], self.labels[which], self.scores[which])
+
+
+def softmax(logits: FloatArray) -> FloatArray:
+    """Return the softmax over the last axis."""
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    result: FloatArray = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    return result
+
+
+def suppress(boxes: FloatArray, iou_threshold: float, at_iou_threshold: str) -> NDArray[np.int64]:
+    """Return the indices that greedy NMS keeps of `boxes` [N, 4] corners, given best first."""
+    overlaps = iou_matrix(boxes, boxes)
+    threshold = overlaps.dtype.type(iou_threshold)
+    too_close = overlaps >= threshold if at_iou_threshold == "suppress" else overlaps > threshold
+    alive = np.ones(len(boxes), bool)
+    kept = []
+    for index in range(len(boxes)):
+        if alive[index]:
+            kept.append(index)
+            alive &= ~too_close[index]
+    return np.array(kept, np.int64)
+
+
+def detections_of(probabilities: FloatArray, boxes: FloatArray, rule: SuppressionRule) -> Detections:
+    """Return the detections of one picture.
+
+    `probabilities` [P, C], class 0 the background; `boxes` [P, 4] corners, one for all classes.
+    Of equal scores the lower class, then the lower default box comes first.
+    """
+    found = []
+    threshold = probabilities.dtype.type(rule.score_threshold)
+    for label in range(1, probabilities.shape[1]):
+        scores = probabilities[:, label]
+        best = np.argsort(-scores, kind="stable")[: rule.per_class]
+        best = best[scores[best] > threshold]
+        kept = best[suppress(boxes[best], rule.iou_threshold, rule.at_iou_threshold)]
+        found.append(Detections(boxes[kept], np.full(len(kept), label, np.int64), scores[kept]))
+    together = Detections(
+        np.concatenate([part.boxes for part in found]),
+        np.concatenate([part.labels for part in found]),
+        np.concatenate([part.scores for part in found]),
+    )
+    return together.select(np.argsort(-together.scores, kind="stable")[: rule.keep])

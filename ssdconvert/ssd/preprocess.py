@@ -1,0 +1,86 @@
+"""From a picture to a network's input: the same steps for the original and for the converted model.
+
+The original gets what its authors fed it (normalised, in the model's channel order); the converted
+model gets what a deployer feeds it (plain 0..255, in the converted channel order). Both start from
+the same resized u8 pixels, so that a comparison measures the models and not the rounding of a resize.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+FloatArray = NDArray[np.float32]
+
+
+class Colour(Protocol):
+    """Channel orders, `rgb` or `bgr`: of the model, and of the converted model's input."""
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def converted(self) -> str: ...
+
+
+class Resize(Protocol):
+    """How a picture becomes the input's size."""
+
+    @property
+    def library(self) -> str: ...
+
+
+class InputSpec(Protocol):
+    """What a recipe says about the input; `ssdconvert.recipe.Input` is one."""
+
+    @property
+    def shape(self) -> Sequence[int]: ...
+
+    @property
+    def color(self) -> Colour: ...
+
+    @property
+    def mean(self) -> Sequence[float]: ...
+
+    @property
+    def scale(self) -> Sequence[float]: ...
+
+    @property
+    def resize(self) -> Resize: ...
+
+
+def resized(pixels: Pixels, spec: InputSpec) -> Pixels:
+    """Stretch RGB pixels [H, W, 3] to the input's size by the recipe's bilinear filter.
+
+    The library matters: Pillow's filter smooths when it shrinks, OpenCV's does not.
+    """
+    height, width = spec.shape[2], spec.shape[3]
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    if spec.resize.library == "opencv":
+        import cv2
+
+        stretched = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(stretched, np.uint8)
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def _planar(pixels: Pixels, order: str) -> FloatArray:
+    """Turn RGB [H, W, 3] into f32 [1, 3, H, W] of the channel order."""
+    ordered = pixels if order == "rgb" else pixels[..., ::-1]
+    return np.ascontiguousarray(ordered.transpose(2, 0, 1)[None], np.float32)
+
+
+def original_input(pixels: Pixels, spec: InputSpec) -> FloatArray:
+    """Return f32 [1, 3, H, W], the model's channel order, (value - mean) / scale."""
+    mean, scale = (np.array(v, np.float32).reshape(1, 3, 1, 1) for v in (spec.mean, spec.scale))
+    return (_planar(resized(pixels, spec), spec.color.model) - mean) / scale
+
+
+def converted_input(pixels: Pixels, spec: InputSpec) -> FloatArray:
+    """Return f32 [1, 3, H, W], the converted model's channel order, 0..255."""
+    return _planar(resized(pixels, spec), spec.color.converted)
