@@ -1,0 +1,64 @@
+"""Networks that a recipe can name: one module a family, each with a function `build`.
+
+`build(height, width, classes, **options)` returns a module whose `forward(image [1, 3, H, W])`
+gives class logits [1, P, C] and box offsets [1, P, 4], and which tells its `default_boxes()`
+(`centres` [P, 4]) and `variances`. `classes` counts the background; `options` come from the recipe.
+"""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
+
+from ssdconvert.errors import RecipeError
+
+if TYPE_CHECKING:
+    import torch
+
+    from ssdconvert.ssd.default_boxes import FloatArray
+
+
+class SSDNetwork(Protocol):
+    """What every network of this package offers beside being an nn.Module."""
+
+    variances: tuple[float, float]
+
+    def default_boxes(self) -> "FloatArray": ...
+
+    def __call__(self, image: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]": ...
+
+
+def families() -> list[str]:
+    """Return the names that a recipe's `source.network` may have."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def build_network(
+    family: str, height: int, width: int, classes: int, options: Mapping[str, object]
+) -> "torch.nn.Module":
+    """Return a network with untrained weights.
+
+    Raises RecipeError for a family, an option or a size that does not exist.
+    """
+    if family not in families():
+        raise RecipeError(
+            f"there is no network {family!r}", hint=f"source.network is one of {', '.join(families())}"
+        )
+    build = importlib.import_module(f"{__name__}.{family}").build
+    known = [
+        name for name in inspect.signature(build).parameters if name not in ("height", "width", "classes")
+    ]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise RecipeError(
+            f"network {family} has no option {unknown[0]!r}",
+            hint=f"source.options may hold: {', '.join(known) or 'nothing'}",
+        )
+    try:
+        network: torch.nn.Module = build(height, width, classes, **options)
+    except (TypeError, ValueError) as error:
+        raise RecipeError(
+            f"network {family}: {error}", hint="correct input.shape or source.options"
+        ) from error
+    return network
