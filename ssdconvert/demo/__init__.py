@@ -1,0 +1,1 @@
+"""The embedded model `ssd-demo`: its pictures, its training, its checkpoint."""
