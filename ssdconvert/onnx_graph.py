@@ -1,0 +1,42 @@
+"""Small operations on ONNX graphs that several stages share."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import onnx
+
+
+def with_outputs(model: "onnx.ModelProto", names: Sequence[str]) -> "onnx.ModelProto":
+    """Return a copy of the model whose inner tensors `names` are outputs too, with their shapes."""
+    import onnx
+
+    model = onnx.shape_inference.infer_shapes(model)
+    known = {entry.name: entry for entry in model.graph.value_info}
+    present = {entry.name for entry in model.graph.output}
+    model.graph.output.extend(known[name] for name in names if name not in present)
+    return model
+
+
+def rename(graph: "onnx.GraphProto", old: str, new: str) -> None:
+    """Give a tensor another name wherever it stands."""
+    for node in graph.node:
+        for names in (node.input, node.output):
+            for index, name in enumerate(names):
+                if name == old:
+                    names[index] = new
+    for entry in (*graph.output, *graph.value_info):
+        if entry.name == old:
+            entry.name = new
+
+
+def strip(model: "onnx.ModelProto") -> None:
+    """Remove what names the machine, the exporter's source lines or a tool's account of itself."""
+    model.doc_string = ""
+    model.graph.doc_string = ""
+    model.graph.name = "ssdconvert"
+    del model.metadata_props[:]
+    entries: list[Any] = [*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.value_info]
+    for entry in entries:
+        entry.doc_string = ""
+        del entry.metadata_props[:]
