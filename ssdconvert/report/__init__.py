@@ -1,0 +1,1 @@
+"""What verification found, and the forms in which it is written down."""

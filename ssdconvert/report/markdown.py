@@ -1,0 +1,51 @@
+"""The report as Markdown: the verdict first, then a row for each file that was judged."""
+
+from collections.abc import Iterable
+
+from ssdconvert.report.result import Check, Verification, describe
+
+
+def to_markdown(verification: Verification) -> str:
+    """Return the report of a verification."""
+    lines = [
+        f"# {verification.model}: {verification.verdict}",
+        "",
+        *([verification.reason, ""] if verification.reason else []),
+        f"Reference: the original in {verification.reference}, {verification.reference_detections} detections "
+        f"on {len(verification.pictures)} pictures ({', '.join(verification.pictures)}).",
+        "",
+        "| candidate | level | measured | worst value | limit | smallest limit that passes | picture | status |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [_row(check) for check in worst_checks(verification.checks)]
+    return "\n".join(lines) + "\n"
+
+
+def worst_checks(checks: Iterable[Check]) -> list[Check]:
+    """Return, of each measurement of each candidate, the check on the picture where it is worst."""
+    worst: dict[tuple[object, ...], Check] = {}
+    for check in checks:
+        key = (check.candidate, check.level, check.output, check.metric)
+        if key not in worst or _badness(check) > _badness(worst[key]):
+            worst[key] = check
+    return list(worst.values())
+
+
+def _badness(check: Check) -> tuple[int, float]:
+    rank = {"pass": 0, "skipped": 1, "inconclusive": 2, "fail": 3}[check.status]
+    if check.value is None:
+        return rank, float("inf")
+    return rank, -check.value if check.metric.startswith("min") else check.value
+
+
+def _row(check: Check) -> str:
+    def number(value: float | None) -> str:
+        return "" if value is None else f"{value:.4g}"
+
+    status = check.status + (f": {check.reason}" if check.reason else "")
+    measured = f"{check.output} {check.metric}".strip()
+    cells = [
+        describe(check.candidate), check.level, measured, number(check.value), number(check.limit),
+        number(check.required), check.input, status,
+    ]  # fmt: skip
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -1,0 +1,138 @@
+"""The result of a verification: one type, which every writer of reports reads."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Status = Literal["pass", "fail", "skipped", "inconclusive"]
+Level = Literal["heads", "detections", "control", "contract"]
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Check:
+    """One number that was compared with its limit.
+
+    `hop` is what the candidate is (`onnx`, `simplified`, `ir`), `input` the picture, `output` the
+    tensor. `required` is the smallest limit that would have passed. `value` is None where nothing
+    was measured, or where the measured value is not a number.
+    """
+
+    hop: str
+    level: Level
+    device: str
+    runtime: str
+    precision: str
+    input: str
+    output: str
+    metric: str
+    value: float | None
+    limit: float | None
+    required: float | None
+    status: Status
+    reason: str = ""
+    statistics: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def candidate(self) -> tuple[str, str, str, str]:
+        """What was judged: hop, precision, device, runtime."""
+        return self.hop, self.precision, self.device, self.runtime
+
+
+@dataclass(frozen=True)
+class Verification:
+    """All checks of one model against its original, and what they add up to."""
+
+    model: str
+    checks: tuple[Check, ...]
+    reference: str
+    pictures: tuple[str, ...]
+    reference_detections: int
+
+    @property
+    def verdict(self) -> str:
+        """`pass`, `fail`, or `inconclusive` when the checks could not have failed."""
+        if any(check.status == "fail" for check in self.checks):
+            return "fail"
+        measured = any(check.status == "pass" and check.hop == "ir" for check in self.checks)
+        if not self.reference_detections or not measured:
+            return "inconclusive"
+        if any(check.status == "inconclusive" for check in self.checks):
+            return "inconclusive"
+        return "pass"
+
+    @property
+    def reason(self) -> str:
+        """Why the verdict is not `pass`, in one sentence; empty when it is."""
+        failed = [check for check in self.checks if check.status == "fail"]
+        if failed:
+            return _failure(failed, self.checks)
+        if not self.reference_detections:
+            return "the original detects nothing on any picture, so that equal detections prove nothing"
+        if self.verdict == "inconclusive":
+            return "no IR was run"
+        return ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document of `verify --json` and of report.json."""
+        return {
+            "schema": SCHEMA_VERSION,
+            "recipe": self.model,
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "reference": self.reference,
+            "pictures": list(self.pictures),
+            "reference_detections": self.reference_detections,
+            "checks": [asdict(check) for check in self.checks],
+        }
+
+
+def verification_from_json(document: Mapping[str, Any]) -> Verification:
+    """Return what `to_json` wrote."""
+    return Verification(
+        document["recipe"],
+        tuple(Check(**check) for check in document["checks"]),
+        document["reference"],
+        tuple(document["pictures"]),
+        document["reference_detections"],
+    )
+
+
+def judged(value: float, limit: float, at_least: bool = False) -> dict[str, Any]:
+    """Return `value`, `limit`, `required` and `status` of a check; `at_least` turns the limit round."""
+    passed = value >= limit if at_least else value <= limit
+    number = float(value) if math.isfinite(value) else None
+    return {
+        "value": number,
+        "limit": limit,
+        "required": number,
+        "status": "pass" if passed else "fail",
+        "reason": "" if number is not None else "the value is not a finite number",
+    }
+
+
+def _failure(failed: list[Check], checks: Iterable[Check]) -> str:
+    """Name the first hop that failed, its worst check, and the hops before it that are good."""
+    first = failed[0]
+    good = []
+    for check in checks:
+        if check.candidate == first.candidate:
+            break
+        if check.hop not in good and check.status == "pass":
+            good.append(check.hop)
+    number = "not a number" if first.value is None else f"{first.value:.3g}"
+    text = (
+        f"{describe(first.candidate)}: {first.output or first.level} on {first.input}: "
+        f"{first.metric} is {number}, limit {first.limit:g}"
+    )
+    if first.reason:
+        text += f" ({first.reason})"
+    return text + (f"; good before it: {', '.join(good)}" if good else "")
+
+
+def describe(candidate: tuple[str, str, str, str]) -> str:
+    """Return a candidate in words, such as `FP16 IR on CPU (openvino 2024.6.0)`."""
+    hop, precision, device, runtime = candidate
+    name = {"onnx": "exported ONNX", "simplified": "simplified ONNX", "ir": f"{precision} IR"}.get(hop, hop)
+    return f"{name} on {device} ({runtime})" if runtime else f"{name} on {device}"

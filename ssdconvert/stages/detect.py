@@ -1,0 +1,125 @@
+"""Detect: one picture through the shipped IR, as a deployer would, with a drawing of what it found."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ssdconvert.errors import RecipeError
+from ssdconvert.recipe import Recipe
+from ssdconvert.runners.openvino_runner import OpenvinoRunner
+from ssdconvert.ssd.detections import Detections
+from ssdconvert.ssd.preprocess import Pixels, converted_input
+from ssdconvert.stages.verify import detections_in
+from ssdconvert.telemetry import import_openvino
+from ssdconvert.workspace import written_atomically
+
+DEFAULT_THRESHOLD = 0.5
+
+
+@dataclass(frozen=True)
+class Found:
+    """A detection in words: `box` is x1, y1, x2, y2 in pixels of the picture."""
+
+    label: int
+    name: str
+    score: float
+    box: tuple[float, float, float, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry of `detect --json`."""
+        return {"label": self.label, "name": self.name, "score": self.score, "box": list(self.box)}
+
+
+def detect(
+    recipe: Recipe, ir: Path, pixels: Pixels, device: str, threshold: float
+) -> tuple[list[Found], str]:
+    """Return what the IR finds in a picture above a score, best first, and the device that really ran."""
+    runner = OpenvinoRunner(ir, device)
+    outputs = runner.run({recipe.input.name: converted_input(pixels, recipe.input)})
+    found = in_words(detections_in(outputs).above(threshold), recipe.class_names, pixels)
+    return found, ", ".join(runner.execution_devices)
+
+
+def in_words(detections: Detections, names: Sequence[str], pixels: Pixels) -> list[Found]:
+    """Return detections with names, and boxes in pixels of the picture, cut at its edges."""
+    height, width = pixels.shape[:2]
+    size = np.array([width, height, width, height])
+    boxes = np.clip(detections.boxes.astype(np.float64), 0, 1) * size
+    return [
+        Found(int(label), names[int(label) - 1], round(float(score), 6), tuple(round(v, 3) for v in box))
+        for label, score, box in zip(detections.labels, detections.scores, boxes.tolist(), strict=True)
+    ]
+
+
+def detections_document(
+    model: str, device: str, image: str, pixels: Pixels, output: str | None, found: Sequence[Found]
+) -> dict[str, Any]:
+    """Return the document of `detect --json` and of detections.json."""
+    return {
+        "model": model,
+        "device": device,
+        "image": image,
+        "size": [pixels.shape[1], pixels.shape[0]],
+        "output": output,
+        "detections": [detection.to_json() for detection in found],
+    }
+
+
+def draw(pixels: Pixels, found: Sequence[Found], target: Path) -> None:
+    """Write the picture with its boxes, names and scores; the format follows from the name of `target`."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    image = Image.fromarray(pixels)
+    canvas = ImageDraw.Draw(image)
+    thickness = max(2, round(min(image.size) / 250))
+    font = ImageFont.load_default(size=max(12, round(min(image.size) / 28)))
+    for detection in reversed(found):  # the best one on top
+        colour = colour_of(detection.label)
+        x1, y1, x2, y2 = detection.box
+        canvas.rectangle((x1 - 1, y1 - 1, x2 + 1, y2 + 1), outline="black", width=thickness + 2)
+        canvas.rectangle(detection.box, outline=colour, width=thickness)
+    for detection in reversed(found):
+        _caption(canvas, image.size, detection, font)
+    with written_atomically(target) as temporary:
+        image.save(temporary)
+
+
+def _caption(canvas: Any, size: tuple[int, int], detection: Found, font: Any) -> None:
+    """Write name and score on a plate of the class's colour, above the box or where there is room."""
+    text = f"{detection.name} {detection.score:.2f}"
+    left, top, right, bottom = canvas.textbbox((0, 0), text, font=font)
+    width, height = right - left + 6, bottom - top + 6
+    x = min(max(0, detection.box[0]), max(0, size[0] - width))
+    y = detection.box[1] - height
+    if y < 0:
+        y = min(max(0, detection.box[1]), max(0, size[1] - height))
+    colour = colour_of(detection.label)
+    canvas.rectangle((x, y, x + width, y + height), fill=colour, outline="black")
+    bright = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 140
+    canvas.text((x + 3 - left, y + 3 - top), text, fill="black" if bright else "white", font=font)
+
+
+def colour_of(label: int) -> tuple[int, int, int]:
+    """Return a class's colour: neighbouring labels lie far apart on the colour wheel."""
+    import colorsys
+
+    red, green, blue = colorsys.hsv_to_rgb((label * 0.618034) % 1.0, 0.85, 1.0)
+    return int(255 * red), int(255 * green), int(255 * blue)
+
+
+def recipe_of(ir: Path) -> str:
+    """Return the name of the recipe that an IR of ours was built from.
+
+    Raises RecipeError for an IR that does not say.
+    """
+    model = import_openvino().Core().read_model(ir)
+    if not model.has_rt_info(["ssdconvert", "recipe"]):
+        raise RecipeError(
+            f"{ir} does not say which recipe it was built from",
+            hint="give a file that ssdconvert built",
+            stage="detect",
+        )
+    return str(model.get_rt_info(["ssdconvert", "recipe"]).astype(str))

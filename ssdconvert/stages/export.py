@@ -1,0 +1,95 @@
+"""Export: the original as one ONNX graph, from its input to `bboxes`, `labels`, `scores`.
+
+The heads come from torch (TorchScript exporter: it honours opsets 11 to 17, which old converters
+need) or are those of an ONNX file; decoding and NMS are added as standard operators. Inner tensors
+that verification compares keep their names: see `ssdconvert.ssd.heads`.
+"""
+
+import io
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ssdconvert.errors import ConversionError
+from ssdconvert.onnx_graph import rename, strip
+from ssdconvert.recipe import Recipe
+from ssdconvert.stages.load import Original
+from ssdconvert.tails.nms import add_nms_tail
+from ssdconvert.workspace import written_atomically
+
+if TYPE_CHECKING:
+    import onnx
+
+
+def export(recipe: Recipe, original: Original, target: Path) -> str:
+    """Write the graph to `target` and return what was done, in a few words.
+
+    Raises ConversionError when the graph cannot be made or does not pass ONNX's own checker.
+    """
+    import onnx
+
+    make_heads = _from_onnx if isinstance(original.model, Path) else _from_torch
+    model = make_heads(recipe, original)
+    add_nms_tail(model, original.heads, original.default_boxes, recipe.classes, recipe.detections)
+    strip(model)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ConversionError(
+            f"the exported graph is not valid ONNX: {error}", hint="report this as a bug", stage="export"
+        ) from error
+    with written_atomically(target) as temporary:
+        onnx.save(model, temporary)
+    return f"opset {recipe.opset}, {len(model.graph.node)} nodes, {original.default_boxes} default boxes"
+
+
+def _from_torch(recipe: Recipe, original: Original) -> "onnx.ModelProto":
+    """Return the heads of an nn.Module. The tracer runs it once, on zeros of the input's size."""
+    import onnx
+    import torch
+
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter announces its own end; its version is pinned
+        try:
+            torch.onnx.export(
+                original.model,
+                (torch.zeros(*recipe.input.shape),),
+                buffer,  # type: ignore[arg-type]
+                dynamo=False,
+                opset_version=recipe.opset,
+                input_names=[recipe.input.name],
+                output_names=list(original.heads.names),
+            )
+        except (RuntimeError, ValueError) as error:
+            raise ConversionError(
+                f"torch cannot export {recipe.name}: {error}",
+                hint="try another opset in the recipe",
+                stage="export",
+            ) from error
+    return onnx.load_from_string(buffer.getvalue())
+
+
+def _from_onnx(recipe: Recipe, original: Original) -> "onnx.ModelProto":
+    """Return an ONNX file's graph at the recipe's opset, its heads under our names."""
+    import onnx
+
+    model = onnx.load(original.model)
+    initialisers = {tensor.name for tensor in model.graph.initializer}
+    inputs = [entry for entry in model.graph.input if entry.name not in initialisers]
+    del model.graph.input[:]  # IR version 3 and exporters of its time list weights as inputs
+    model.graph.input.extend(inputs)
+    current = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    if current < recipe.opset:
+        try:
+            model = onnx.version_converter.convert_version(model, recipe.opset)
+        except RuntimeError as error:
+            raise ConversionError(
+                f"ONNX cannot raise {original.model.name} from opset {current} to {recipe.opset}: {error}",
+                hint=f"write opset: {max(current, 11)} into the recipe",
+                stage="export",
+            ) from error
+    model.ir_version = max(model.ir_version, 4)
+    for ours, theirs in original.tensor_names.items():
+        rename(model.graph, theirs, ours)
+    return model

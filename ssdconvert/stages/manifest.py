@@ -1,0 +1,47 @@
+"""Manifest: one document that ties artefacts to recipe, sources, tools and verdict. No time, no place."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ssdconvert.recipe import Recipe, recipe_digest
+from ssdconvert.stages.convert import conversion_arguments
+from ssdconvert.stages.fetch import Fetched
+from ssdconvert.versions import tool_versions
+from ssdconvert.workspace import Workspace, digest_of
+
+SCHEMA_VERSION = 1
+
+
+def artefact_entries(workspace: Workspace, artefacts: Mapping[str, str | None]) -> list[dict[str, Any]]:
+    """Describe files (relative path -> weight precision or None) as the manifest and `build --json` do."""
+    return [
+        {
+            "path": relative,
+            "sha256": digest_of(workspace.path(relative)),
+            "bytes": workspace.path(relative).stat().st_size,
+            "precision": precision,
+        }
+        for relative, precision in artefacts.items()
+    ]
+
+
+def manifest_document(
+    recipe: Recipe, files: Sequence[Fetched], artefacts: Sequence[Mapping[str, Any]], verdict: str, code: str
+) -> dict[str, Any]:
+    """Return the manifest of a build."""
+    return {
+        "schema": SCHEMA_VERSION,
+        "recipe": {"name": recipe.name, "sha256": recipe_digest(recipe)},
+        "sources": [
+            {"name": file.name, "sha256": file.sha256, "bytes": file.bytes, "pinned": file.pinned}
+            for file in files
+        ],
+        "tools": tool_versions(),
+        "code_sha256": code,
+        "stages": {
+            "export": {"opset": recipe.opset},
+            "convert": conversion_arguments(recipe),
+        },
+        "verdict": verdict,
+        "artifacts": [dict(entry) for entry in artefacts],
+    }

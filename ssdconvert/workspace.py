@@ -1,0 +1,180 @@
+"""The build folder: atomic writes, digests, the lock, and what each stage was made from.
+
+Beside the artefacts, a build folder holds `.ssdconvert/`: the lock, the graph before simplification,
+and `stages.json`, which says from which inputs each stage made which files. A stage is up to date
+when its inputs are the same and its files still have the digests written there.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from ssdconvert.errors import RecipeError
+
+PRIVATE = ".ssdconvert"
+EXPORTED = f"{PRIVATE}/exported.onnx"  # the graph before simplification
+
+
+def ir_files(name: str, precision: str) -> list[str]:
+    """Return the relative paths of an IR's files, the .xml first."""
+    return [f"{precision}/{name}.xml", f"{precision}/{name}.bin"]
+
+
+def digest_of(path: Path, algorithm: str = "sha256") -> str:
+    """Return a file's digest, hexadecimal."""
+    digest = hashlib.new(algorithm)
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def code_digest() -> str:
+    """Return one digest over the sources of this package: a changed program rebuilds."""
+    folder = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(str(path.relative_to(folder).as_posix()).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+@contextmanager
+def temporary_folder_beside(path: Path) -> Iterator[Path]:
+    """Give an empty folder on the file system of `path`, removed afterwards with all that is left in it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=".tmp-", dir=path.parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def written_atomically(path: Path) -> Iterator[Path]:
+    """Give a temporary path; what is written there appears at `path` when the block ends without error."""
+    with temporary_folder_beside(path) as folder:
+        temporary = folder / path.name
+        yield temporary
+        os.replace(temporary, path)
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write a JSON document atomically, readable and the same every time."""
+    with written_atomically(path) as temporary:
+        text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+class Workspace:
+    """One build folder. Paths given to its methods are relative to it, with `/`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            (folder / PRIVATE).mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise RecipeError(
+                f"the output folder {folder} cannot be written: {error.strerror}",
+                hint="give another folder with --output, or change its permissions",
+                stage="output",
+            ) from error
+
+    def path(self, relative: str) -> Path:
+        """Return where a file of the build is."""
+        return self.folder / relative
+
+    @contextmanager
+    def locked(self, on_wait: Callable[[], None]) -> Iterator[None]:
+        """Hold the folder's lock; `on_wait` is called once when another process has it."""
+        lock = FileLock(self.folder / PRIVATE / "lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            on_wait()
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def why_stale(self, stage: str, inputs: Mapping[str, Any], outputs: Sequence[str]) -> str:
+        """Return why a stage must run, or an empty string when it is up to date."""
+        record = self._records().get(stage)
+        if record is None:
+            return "not built yet"
+        changed = _changes(record["inputs"], _flat(inputs))
+        if changed:
+            return changed
+        if sorted(record["outputs"]) != sorted(outputs):
+            return "other files are asked for"
+        for relative in outputs:
+            path = self.path(relative)
+            if not path.is_file():
+                return f"{relative} is missing"
+            if digest_of(path) != record["outputs"][relative]:
+                return f"{relative} was changed by somebody else"
+        return ""
+
+    def record(self, stage: str, inputs: Mapping[str, Any], outputs: Sequence[str]) -> None:
+        """Remember that a stage made `outputs` from `inputs`."""
+        records = self._records()
+        digests = {relative: digest_of(self.path(relative)) for relative in outputs}
+        records[stage] = {"inputs": _flat(inputs), "outputs": digests}
+        write_json(self.path(f"{PRIVATE}/stages.json"), records)
+
+    def forget(self, stage: str) -> None:
+        """Drop what is remembered of a stage, so that it runs again."""
+        records = self._records()
+        if records.pop(stage, None) is not None:
+            write_json(self.path(f"{PRIVATE}/stages.json"), records)
+
+    def digests(self, stage: str) -> dict[str, str]:
+        """Return the digests of the files that a recorded stage made, by relative path."""
+        return dict(self._records()[stage]["outputs"])
+
+    def _records(self) -> dict[str, Any]:
+        try:
+            records: dict[str, Any] = json.loads(self.path(f"{PRIVATE}/stages.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return records
+
+
+def _flat(inputs: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Turn nested mappings into one of dotted names, so that a change has a short name."""
+    flat: dict[str, Any] = {}
+    for key, value in inputs.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            flat.update(_flat(value, f"{name}."))
+        else:
+            flat[name] = json.loads(json.dumps(value))
+    return flat
+
+
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """Say in a few words which inputs differ."""
+    names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+    if not names:
+        return ""
+    first = names[0]
+    told = {"code": "ssdconvert itself changed"}.get(first)
+    if told is None:
+        old, new = _short(before.get(first)), _short(after.get(first))
+        told = f"{first} changed from {old} to {new}"
+    return told + (f", and {len(names) - 1} more" if len(names) > 1 else "")
+
+
+def _short(value: Any) -> str:
+    text = "nothing" if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 50 else f"{text[:24]}...{text[-20:]}"
