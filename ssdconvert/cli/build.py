@@ -1,0 +1,136 @@
+"""`build`, `export`, `convert`: run the stages of recipes, up to the end or up to one of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ssdconvert.cli.options import (
+    Settings,
+    device_option,
+    fetch_options,
+    output_folder_option,
+    output_options,
+    precision_option,
+    recipe_options,
+    require_device_option,
+)
+from ssdconvert.errors import RecipeError, SsdconvertError, WrongModel
+
+if TYPE_CHECKING:
+    from ssdconvert.build_result import BuildResult
+    from ssdconvert.catalog import Catalog
+    from ssdconvert.stages.fetch import FetchOptions
+
+
+@click.command("build")
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@output_folder_option
+@precision_option
+@device_option
+@require_device_option
+@fetch_options
+@recipe_options
+@output_options
+def build_command(names: Sequence[str], settings: Settings, **options: Any) -> None:
+    """Fetch, export, simplify, convert, verify, detect, report: what is not up to date already.
+
+    NAME is a recipe's name (see `ssdconvert list`) or the path of a recipe file.
+    """
+    results = [run_recipe(name, settings, many=len(names) > 1, **options) for name in names]
+    documents = [result.to_json() for result in results]
+    from ssdconvert.cli.render import build_text
+
+    text = "\n".join(build_text(result) for result in results)
+    settings.result(text, documents[0] if len(documents) == 1 else documents)
+    raise_unless_right(results, settings)
+
+
+@click.command("export")
+@click.argument("name")
+@output_folder_option
+@fetch_options
+@recipe_options
+@output_options
+def export_command(name: str, settings: Settings, **options: Any) -> None:
+    """Make the ONNX graph of a recipe: heads, decoding, NMS; simplified and proven equal."""
+    result = run_recipe(name, settings, until="simplify", **options)
+    settings.result(f"{result.output / f'{result.recipe}.onnx'}", result.to_json())
+
+
+@click.command("convert")
+@click.argument("name")
+@output_folder_option
+@precision_option
+@fetch_options
+@recipe_options
+@output_options
+def convert_command(name: str, settings: Settings, **options: Any) -> None:
+    """Make the IR of a recipe, without verifying it."""
+    result = run_recipe(name, settings, until="convert", **options)
+    paths = [
+        str(result.output / entry["path"]) for entry in result.artefacts if entry["path"].endswith(".xml")
+    ]
+    settings.result("\n".join([*paths, "not verified: run `ssdconvert verify`"]), result.to_json())
+
+
+def run_recipe(
+    name: str,
+    settings: Settings,
+    catalog: "Catalog",
+    fetching: "FetchOptions",
+    output: Path | None,
+    until: str = "manifest",
+    precisions: Sequence[str] = (),
+    devices: Sequence[str] = (),
+    required: Sequence[str] = (),
+    rerun: tuple[str, ...] = (),
+    many: bool = False,
+) -> "BuildResult":
+    """Run one recipe's stages, telling of each on stderr."""
+    from ssdconvert.build_result import BuildOptions
+    from ssdconvert.cli.render import stage_line
+    from ssdconvert.pipeline import build
+
+    entry = catalog.find(name)
+    if many and output is not None:
+        raise RecipeError(
+            "--output names one folder, and several recipes are given", hint="build them one by one"
+        )
+    wanted = tuple(dict.fromkeys((*devices, *required))) or ("CPU",)
+    options = BuildOptions(
+        output or Path("build") / entry.recipe.name,
+        fetching,
+        tuple(precisions) or None,
+        wanted,
+        tuple(required),
+        rerun,
+    )
+    settings.progress(f"{entry.recipe.name}: {entry.recipe.title}")
+    return build(
+        entry,
+        options,
+        until,
+        on_stage=lambda stage: settings.progress(stage_line(stage, settings.verbose)),
+        on_wait=lambda: settings.progress(f"  waiting: another process builds in {options.output}"),
+    )
+
+
+def raise_unless_right(results: Sequence["BuildResult"], settings: Settings) -> None:
+    """Exit with 1 when a model is not shown to be right; with --json the document has said why."""
+    for result in results:
+        if result.verification is not None and result.verdict != "pass":
+            error = wrong_model(result)
+            if settings.as_json:
+                click.get_current_context().exit(error.exit_code)
+            raise error
+
+
+def wrong_model(result: "BuildResult") -> SsdconvertError:
+    """Return the failure that a verdict other than `pass` stands for."""
+    assert result.verification is not None
+    return WrongModel(
+        f"{result.recipe} is {result.verdict}: {result.verification.reason}",
+        hint=f"do not deploy it; {result.output / 'report.md'} has every check",
+    )

@@ -1,0 +1,63 @@
+"""`doctor`: what works on this machine."""
+
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ssdconvert.cli.options import Settings, cache_option, output_options
+
+
+@click.command("doctor")
+@cache_option
+@output_options
+def doctor_command(cache: Path, settings: Settings) -> None:
+    """Show versions, OpenVINO's devices with their full names, and the cache."""
+    from ssdconvert.versions import tool_versions
+
+    devices = _devices()
+    files = [path for path in cache.rglob("*") if path.is_file()] if cache.is_dir() else []
+    document: dict[str, Any] = {
+        "python": platform.python_version(),
+        "executable": sys.executable,
+        "platform": platform.platform(),
+        "versions": tool_versions(),
+        "devices": devices,
+        "cache": {
+            "path": str(cache),
+            "files": len(files),
+            "bytes": sum(path.stat().st_size for path in files),
+        },
+    }
+    lines = [f"Python {document['python']} on {document['platform']}", "", "versions"]
+    lines += [f"  {name:24} {version}" for name, version in document["versions"].items()]
+    lines += ["", "devices"]
+    lines += [f"  {d['name']:8} {d['full_name']}  ({', '.join(d['capabilities'])})" for d in devices]
+    lines += ["", "cache", f"  {cache}: {len(files)} files, {document['cache']['bytes'] / 1e6:.1f} MB"]
+    settings.result("\n".join(lines), document)
+
+
+def _devices() -> list[dict[str, Any]]:
+    """Return OpenVINO's devices.
+
+    Raises MissingDevice where OpenVINO itself does not load.
+    """
+    from ssdconvert.errors import MissingDevice
+    from ssdconvert.telemetry import import_openvino
+
+    try:
+        core = import_openvino().Core()
+    except ImportError as error:
+        raise MissingDevice(
+            f"OpenVINO cannot be imported: {error}", hint="install ssdconvert with its dependencies again"
+        ) from error
+    return [
+        {
+            "name": name,
+            "full_name": core.get_property(name, "FULL_DEVICE_NAME"),
+            "capabilities": list(core.get_property(name, "OPTIMIZATION_CAPABILITIES")),
+        }
+        for name in core.available_devices
+    ]

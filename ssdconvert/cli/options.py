@@ -1,0 +1,142 @@
+"""Options that several commands share, and the settings that they add up to."""
+
+import functools
+import json
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    pass
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a command talks. `color` None: as the terminal wants."""
+
+    as_json: bool
+    quiet: bool
+    verbose: bool
+    color: bool | None
+
+    def result(self, text: str, document: Any) -> None:
+        """Print a result on stdout: the document with --json, else the text."""
+        if self.as_json:
+            click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        elif text and not self.quiet:
+            click.echo(text, color=self.color)
+
+    def progress(self, text: str) -> None:
+        """Print a line of progress on stderr."""
+        if not self.quiet:
+            click.echo(text, err=True, color=self.color)
+
+
+def output_options(command: Command) -> Command:
+    """Add --json, -q, -v and --color; the command gets them as `settings`."""
+
+    @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else there.")
+    @click.option("-q", "--quiet", is_flag=True, help="Only errors and the exit code.")
+    @click.option("-v", "--verbose", is_flag=True, help="More on stderr; a traceback with an error.")
+    @click.option(
+        "--color", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True
+    )
+    @functools.wraps(command)
+    def wrapped(as_json: bool, quiet: bool, verbose: bool, color: str, **others: Any) -> Any:
+        chosen = {"always": True, "never": False}.get(color)
+        if color == "auto" and os.environ.get("NO_COLOR"):
+            chosen = False
+        logging.getLogger().setLevel(logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING)
+        return command(settings=Settings(as_json, quiet, verbose, chosen), **others)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def recipe_options(command: Command) -> Command:
+    """Add --recipes; the command gets a `catalog`."""
+
+    @click.option(
+        "--recipes",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        envvar="SSDCONVERT_RECIPES",
+        help="Folder of more recipes; repeatable.",
+    )
+    @functools.wraps(command)
+    def wrapped(recipes: tuple[Path, ...], **others: Any) -> Any:
+        from ssdconvert.catalog import Catalog
+
+        return command(catalog=Catalog(recipes), **others)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def cache_option(command: Command) -> Command:
+    """Add --cache; the command gets it as a path."""
+
+    @click.option(
+        "--cache",
+        type=click.Path(path_type=Path),
+        envvar="SSDCONVERT_CACHE",
+        help="Folder of fetched files.  [default: the user's cache folder]",
+    )
+    @functools.wraps(command)
+    def wrapped(cache: Path | None, **others: Any) -> Any:
+        return command(cache=cache or default_cache(), **others)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def fetch_options(command: Command) -> Command:
+    """Add --mirror, --offline, --locked and --cache; the command gets them as `fetching`."""
+
+    @cache_option
+    @click.option(
+        "--mirror", envvar="SSDCONVERT_MIRROR", help="Folder or URL that holds RECIPE/FILE; tried first."
+    )
+    @click.option("--offline", is_flag=True, envvar="SSDCONVERT_OFFLINE", help="Never use the network.")
+    @click.option("--locked", is_flag=True, help="Refuse files for which the recipe has no digest.")
+    @functools.wraps(command)
+    def wrapped(cache: Path, mirror: str | None, offline: bool, locked: bool, **others: Any) -> Any:
+        from ssdconvert.stages.fetch import FetchOptions
+
+        return command(fetching=FetchOptions(cache, mirror, offline, locked), **others)
+
+    return wrapped  # type: ignore[return-value]
+
+
+output_folder_option = click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder of the build.  [default: build/NAME]",
+)
+precision_option = click.option(
+    "--precision",
+    "precisions",
+    type=click.Choice(["FP32", "FP16", "INT8"], case_sensitive=False),
+    multiple=True,
+    help="Weight precision; repeatable.  [default: the recipe's]",
+)
+device_option = click.option(
+    "--device", "devices", multiple=True, help="OpenVINO device; repeatable.  [default: CPU]"
+)
+require_device_option = click.option(
+    "--require-device",
+    "required",
+    multiple=True,
+    help="A device that must be there, else exit 5; repeatable.",
+)
+
+
+def default_cache() -> Path:
+    """Return the folder of fetched files for this user."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("ssdconvert"))

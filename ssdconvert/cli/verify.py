@@ -1,0 +1,39 @@
+"""`verify`: the gate, on a build that is there or is made for it."""
+
+from typing import Any
+
+import click
+
+from ssdconvert.cli.build import raise_unless_right, run_recipe
+from ssdconvert.cli.options import (
+    Settings,
+    device_option,
+    fetch_options,
+    output_folder_option,
+    output_options,
+    precision_option,
+    recipe_options,
+    require_device_option,
+)
+
+
+@click.command("verify")
+@click.argument("name")
+@output_folder_option
+@precision_option
+@device_option
+@require_device_option
+@fetch_options
+@recipe_options
+@output_options
+def verify_command(name: str, settings: Settings, **options: Any) -> None:
+    """Compare the IR of a recipe with the original, always anew; build first what is not up to date.
+
+    Exits with 1 when the model is wrong or could not be shown to be right.
+    """
+    from ssdconvert.cli.render import verification_text
+
+    result = run_recipe(name, settings, until="verify", rerun=("verify",), **options)
+    assert result.verification is not None
+    settings.result(verification_text(result.verification), result.verification.to_json())
+    raise_unless_right([result], settings)
