@@ -101,7 +101,7 @@ def verification_from_json(document: Mapping[str, Any]) -> Verification:
 
 def judged(value: float, limit: float, at_least: bool = False) -> dict[str, Any]:
     """Return `value`, `limit`, `required` and `status` of a check; `at_least` turns the limit round."""
-    passed = value >= limit if at_least else value <= limit
+    passed = math.isfinite(value) and (value >= limit if at_least else value <= limit)
     number = float(value) if math.isfinite(value) else None
     return {
         "value": number,
@@ -119,8 +119,9 @@ def _failure(failed: list[Check], checks: Iterable[Check]) -> str:
     for check in checks:
         if check.candidate == first.candidate:
             break
-        if check.hop not in good and check.status == "pass":
-            good.append(check.hop)
+        name = short_name(check.hop, check.precision)
+        if name not in good and check.status == "pass":
+            good.append(name)
     number = "not a number" if first.value is None else f"{first.value:.3g}"
     text = (
         f"{describe(first.candidate)}: {first.output or first.level} on {first.input}: "
@@ -131,8 +132,13 @@ def _failure(failed: list[Check], checks: Iterable[Check]) -> str:
     return text + (f"; good before it: {', '.join(good)}" if good else "")
 
 
+def short_name(hop: str, precision: str) -> str:
+    """Return what a hop leads to, in words."""
+    return {"onnx": "exported ONNX", "simplified": "simplified ONNX", "ir": f"{precision} IR"}.get(hop, hop)
+
+
 def describe(candidate: tuple[str, str, str, str]) -> str:
     """Return a candidate in words, such as `FP16 IR on CPU (openvino 2024.6.0)`."""
     hop, precision, device, runtime = candidate
-    name = {"onnx": "exported ONNX", "simplified": "simplified ONNX", "ir": f"{precision} IR"}.get(hop, hop)
+    name = short_name(hop, precision)
     return f"{name} on {device} ({runtime})" if runtime else f"{name} on {device}"

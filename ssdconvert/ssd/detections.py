@@ -22,7 +22,7 @@ class SuppressionRule(Protocol):
 
     @property
     def at_iou_threshold(self) -> str:
-        """What happens at exactly that overlap: `keep` (ONNX, OpenVINO) or `suppress` (MLPerf)."""
+        """What happens at exactly that overlap: `keep` (ONNX, torchvision) or `suppress` (MLPerf)."""
 
     @property
     def per_class(self) -> int:

@@ -98,7 +98,7 @@ def _match_class(
     detections: Detections,
     lowest: float,
 ) -> Matching:
-    """Match one class; `scores` [N] best first with their `boxes` [N, 4], `lowest` the last of a full list."""
+    """Match one class; `scores` [N] best first with `boxes` [N, 4], `lowest` the last of a full list."""
     must_enter, may_enter = _candidates(scores, rule, tolerance)
     overlap = iou_matrix(detections.boxes, boxes)  # [D, N]
     likeness = np.maximum(overlap, _coinciding(detections.boxes, boxes))
@@ -145,7 +145,8 @@ def _candidates(
 
 def _coinciding(first: FloatArray, second: FloatArray) -> NDArray[np.bool_]:
     """Say of each pair [N, M] whether it is one box: boxes without an area have no IoU that tells."""
-    return np.abs(first[:, None] - second[None]).max(axis=-1) <= ROUNDING
+    result: NDArray[np.bool_] = np.abs(first[:, None] - second[None]).max(axis=-1) <= ROUNDING
+    return result
 
 
 def _assign(closeness: NDArray[Any], possible: NDArray[np.bool_]) -> NDArray[np.int64]:

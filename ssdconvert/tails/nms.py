@@ -75,9 +75,10 @@ def _suppress(
     Each class is a batch entry of its own, so that NMS sees its k candidates and nothing else. The
     leading cell takes the rows of -1 that devices with static shapes pad the selection with.
     """
-    threshold = np.float32(rule.iou_threshold)
-    if rule.at_iou_threshold == "suppress":  # the operator suppresses above its threshold
-        threshold = np.nextafter(threshold, np.float32(0))
+    # at equality ONNX Runtime keeps a box and OpenVINO suppresses it: the next number to either side
+    # makes both do what the recipe says
+    away = np.float32(0 if rule.at_iou_threshold == "suppress" else 1)
+    threshold = np.nextafter(np.float32(rule.iou_threshold), away)
     selected = graph.node(
         "NonMaxSuppression",
         corners,

@@ -1,0 +1,116 @@
+"""Preprocessing, against numbers worked out by hand."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ssdconvert.ssd.preprocess import converted_input, original_input, resized
+
+
+@dataclass(frozen=True)
+class Colour:
+    model: str = "rgb"
+    converted: str = "bgr"
+
+
+@dataclass(frozen=True)
+class Resize:
+    library: str = "opencv"
+
+
+@dataclass(frozen=True)
+class Spec:
+    shape: tuple[int, int, int, int] = (1, 3, 2, 3)  # two rows, three columns
+    color: Colour = field(default_factory=Colour)
+    mean: tuple[float, float, float] = (10.0, 20.0, 30.0)
+    scale: tuple[float, float, float] = (2.0, 4.0, 5.0)
+    resize: Resize = field(default_factory=Resize)
+
+
+RED, GREEN, BLUE = ([[1, 2, 3], [4, 5, 6]], [[40, 50, 60], [70, 80, 90]], [[200, 210, 220], [230, 240, 250]])
+PIXELS = np.stack([np.array(plane, np.uint8) for plane in (RED, GREEN, BLUE)], axis=-1)
+
+
+def all_orders() -> list[Colour]:
+    return [Colour(model, converted) for model in ("rgb", "bgr") for converted in ("rgb", "bgr")]
+
+
+def check_form(array: NDArray[Any], shape: tuple[int, ...] = (1, 3, 2, 3)) -> None:
+    assert array.shape == shape
+    assert array.dtype == np.float32
+    assert array.flags.c_contiguous
+
+
+@pytest.mark.parametrize(("order", "planes"), [("rgb", (RED, GREEN, BLUE)), ("bgr", (BLUE, GREEN, RED))])
+def test_converted_input_is_plain_pixels_in_its_order(
+    order: str, planes: tuple[list[list[int]], ...]
+) -> None:
+    for model in ("rgb", "bgr"):
+        got = converted_input(PIXELS, Spec(color=Colour(model, order)))
+        check_form(got)
+        np.testing.assert_array_equal(got[0], np.array(planes, np.float32))
+
+
+def test_original_input_rgb() -> None:
+    got = original_input(PIXELS, Spec(color=Colour("rgb", "bgr")))
+    check_form(got)
+    assert got[0, 0, 0].tolist() == [-4.5, -4.0, -3.5]  # red: (1 - 10) / 2, ...
+    assert got[0, 1, 0].tolist() == [5.0, 7.5, 10.0]  # green: (40 - 20) / 4, ...
+    assert got[0, 2, 1].tolist() == [40.0, 42.0, 44.0]  # blue: (230 - 30) / 5, ...
+
+
+def test_original_input_bgr_has_mean_and_scale_in_the_model_s_order() -> None:
+    got = original_input(PIXELS, Spec(color=Colour("bgr", "bgr")))
+    check_form(got)
+    assert got[0, 0, 0].tolist() == [95.0, 100.0, 105.0]  # blue: (200 - 10) / 2, ...
+    np.testing.assert_allclose(got[0, 2, 0], [-5.8, -5.6, -5.4])  # red: (1 - 30) / 5, ...
+
+
+@pytest.mark.parametrize("library", ["opencv", "pillow"])
+@pytest.mark.parametrize("color", all_orders(), ids=str)
+def test_the_original_s_input_follows_from_the_converted_model_s(color: Colour, library: str) -> None:
+    """What is baked into the IR: reversal where the orders differ, then (x - mean) / scale."""
+    pixels = np.random.default_rng(3).integers(0, 256, (9, 14, 3), dtype=np.uint8)
+    spec = Spec((1, 3, 6, 5), color, (123.675, 116.28, 103.53), (58.395, 57.12, 57.375), Resize(library))
+    converted = converted_input(pixels, spec)
+    check_form(converted, (1, 3, 6, 5))
+    in_model_order = converted if color.model == color.converted else converted[:, ::-1]
+    mean, scale = (np.array(v, np.float32).reshape(1, 3, 1, 1) for v in (spec.mean, spec.scale))
+    np.testing.assert_array_equal(original_input(pixels, spec), (in_model_order - mean) / scale)
+
+
+@pytest.mark.parametrize("library", ["opencv", "pillow"])
+def test_resizing_stretches_to_height_and_width(library: str) -> None:
+    pixels = np.zeros((10, 40, 3), np.uint8)
+    pixels[:, 20:] = (255, 100, 50)  # the right half
+    small = resized(pixels, Spec((1, 3, 20, 8), resize=Resize(library)))
+    assert small.shape == (20, 8, 3)
+    assert small.dtype == np.uint8
+    np.testing.assert_array_equal(small[:, :3], 0)
+    np.testing.assert_array_equal(small[:, 5:], np.broadcast_to((255, 100, 50), (20, 3, 3)))
+
+
+def test_the_libraries_differ_when_they_shrink() -> None:
+    """Columns of 0 and 240 by turns, to a quarter: Pillow averages, OpenCV takes two of four."""
+    columns = np.array([0, 240, 240, 0] * 8, np.uint8)
+    pixels = np.repeat(np.broadcast_to(columns, (32, 32))[..., None], 3, axis=-1).copy()
+    spec = Spec((1, 3, 32, 8))
+    np.testing.assert_array_equal(resized(pixels, spec), 240)
+    with_pillow = resized(pixels, replace(spec, resize=Resize("pillow")))
+    assert with_pillow.min() > 80
+    assert with_pillow.max() < 160
+
+
+def test_the_libraries_agree_when_they_enlarge() -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    spec = Spec((1, 3, 16, 16))
+    difference = resized(pixels, spec).astype(int) - resized(pixels, replace(spec, resize=Resize("pillow")))
+    assert np.abs(difference).max() <= 1
+
+
+@pytest.mark.parametrize("library", ["opencv", "pillow"])
+def test_pixels_of_the_right_size_stay_as_they_are(library: str) -> None:
+    np.testing.assert_array_equal(resized(PIXELS, Spec(resize=Resize(library))), PIXELS)
