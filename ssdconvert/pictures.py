@@ -20,6 +20,7 @@ def pictures_of(entry: CatalogEntry) -> list[Path]:
 def read_picture(path: Path) -> Pixels:
     """Return the picture as RGB u8 [H, W, 3], turned upright as its EXIF data says.
 
+    As in cv2.imread an alpha channel is dropped, not blended, and greyscale of 16 bits is scaled down.
     Raises RecipeError when the file cannot be read or is no picture.
     """
     from PIL import Image, ImageOps
@@ -27,6 +28,8 @@ def read_picture(path: Path) -> Pixels:
     try:
         with Image.open(path) as image:
             upright = ImageOps.exif_transpose(image)
+            if upright.mode.startswith("I"):  # 16 bits a pixel, which convert() would clip to white
+                upright = Image.fromarray((np.asarray(upright) / 257).round().clip(0, 255).astype(np.uint8))
             return np.asarray(upright.convert("RGB"))
     except FileNotFoundError:
         raise RecipeError(

@@ -203,7 +203,7 @@ class Detections(_Part):
     )
     at_iou_threshold: Literal["keep", "suppress"] = Field(
         "keep",
-        description="A box whose IoU equals iou_threshold: ONNX and OpenVINO keep, MLPerf suppresses it.",
+        description="A box whose IoU equals iou_threshold: ONNX and torchvision keep it, MLPerf does not.",
     )
     per_class: Count = Field(description="Best candidates of each class that enter NMS.")
     keep: Count = Field(
@@ -218,7 +218,9 @@ class Limits(_Part):
         None, description="Largest error of raw heads, relative to the output's scale."
     )
     score: Tolerance | None = Field(None, description="Largest score difference of a matched detection.")
-    iou: Fraction | None = Field(None, description="Smallest IoU of a matched detection.")
+    iou: Annotated[float, Field(ge=0.5, le=1)] | None = Field(
+        None, description="Smallest IoU of a matched detection; below 0.5 boxes are not the same one."
+    )
 
 
 class Accuracy(_Part):

@@ -1,4 +1,4 @@
-"""Turns pydantic's errors into problems of a recipe file: the line, the path to the key, what was expected."""
+"""Turns pydantic's errors into problems of a recipe file: line, path to the key, what was expected."""
 
 import difflib
 import json

@@ -15,7 +15,7 @@ SHIPPED = sorted(path.stem for path in shipped_recipes_folder().glob("*.yaml"))
 
 def write_recipe(folder: Path, name: str, title: str = "Mine", more: str = "") -> Path:
     """Write a copy of a shipped recipe under another name."""
-    text = (shipped_recipes_folder() / "ssd-demo.yaml").read_text(encoding="utf-8")
+    text = (shipped_recipes_folder() / "ultraface-rfb-320.yaml").read_text(encoding="utf-8")
     lines = text.splitlines()
     lines[1:3] = [f"name: {name}", f"title: {title}"]
     folder.mkdir(parents=True, exist_ok=True)

@@ -87,6 +87,8 @@ class SSDResNet34(nn.Module):
 
     def __init__(self, image_size: int = 1200, classes: int = 81, width: float = 1.0) -> None:
         super().__init__()
+        if round(64 * width) < 1:
+            raise ValueError(f"a channel multiplier of {width:g} leaves no channels, 1/64 is the least")
         self.image_size, self.classes = image_size, classes
         self.grids = grids_of(image_size)
         if min(self.grids) < 1:

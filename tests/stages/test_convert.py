@@ -1,0 +1,116 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino
+import pytest
+
+from ssdconvert.errors import ConversionError
+from ssdconvert.runners.openvino_runner import OpenvinoRunner
+from ssdconvert.ssd.preprocess import converted_input, original_input
+from ssdconvert.stages.convert import check_ir, conversion_arguments, convert, weight_types
+
+
+def test_the_same_bytes_in_the_same_process(tiny: Any, tmp_path: Path) -> None:
+    again = {precision: tmp_path / precision / "tiny.xml" for precision in tiny.irs}
+    convert(tiny.recipe, tiny.simplified, again, {"tiny.pth": read_source_digest(tiny.irs["FP32"])})
+    for precision, path in tiny.irs.items():
+        for suffix in (".xml", ".bin"):
+            assert again[precision].with_suffix(suffix).read_bytes() == path.with_suffix(suffix).read_bytes()
+
+
+def read_source_digest(path: Path) -> str:
+    model = openvino.Core().read_model(path)
+    return model.get_rt_info(["ssdconvert", "source_sha256", "tiny.pth"]).astype(str)
+
+
+def test_preprocessing_is_inside(tiny: Any) -> None:
+    """BGR 0..255 into the IR gives what normalised RGB gives in the original."""
+    runner = OpenvinoRunner(tiny.irs["FP32"], "CPU", tiny.original.heads.names)
+    for _, pixels in tiny.pictures:
+        expected = tiny.original.run(original_input(pixels, tiny.recipe.input), "picture")
+        outputs = runner.run({"picture": converted_input(pixels, tiny.recipe.input)})
+        for name, array in expected.items():
+            np.testing.assert_allclose(outputs[name], array, atol=2e-5 * np.abs(array).max())
+
+
+@pytest.mark.parametrize("model", ["rgb", "bgr"])
+@pytest.mark.parametrize("converted", ["rgb", "bgr"])
+def test_every_pair_of_channel_orders(
+    tiny: Any, tiny_recipe: Any, tmp_path: Path, model: str, converted: str
+) -> None:
+    recipe = tiny_recipe(input__color={"model": model, "converted": converted})
+    path = tmp_path / "FP32" / "tiny.xml"
+    convert(recipe, tiny.simplified, {"FP32": path}, {})
+    pixels = tiny.pictures[1][1]
+    expected = tiny.original.run(original_input(pixels, recipe.input), "picture")
+    runner = OpenvinoRunner(path, "CPU", tiny.original.heads.names)
+    outputs = runner.run({"picture": converted_input(pixels, recipe.input)})
+    for name, array in expected.items():
+        np.testing.assert_allclose(outputs[name], array, atol=2e-5 * np.abs(array).max())
+
+
+def test_weights_are_what_was_asked_for(tiny: Any) -> None:
+    core = openvino.Core()
+    full = weight_types(core.read_model(tiny.irs["FP32"]))
+    half = weight_types(core.read_model(tiny.irs["FP16"]))
+    assert set(full) == {"f32"}
+    assert half["f16"] > 0.99 * full["f32"]
+    assert (
+        tiny.irs["FP16"].with_suffix(".bin").stat().st_size
+        < 0.6 * tiny.irs["FP32"].with_suffix(".bin").stat().st_size
+    )
+
+
+def test_an_ir_of_another_precision_is_refused(tiny: Any) -> None:
+    with pytest.raises(ConversionError, match="expected f32"):
+        check_ir(tiny.recipe, "FP32", tiny.irs["FP16"])
+    with pytest.raises(ConversionError, match="expected f16"):
+        check_ir(tiny.recipe, "FP16", tiny.irs["FP32"])
+
+
+@pytest.mark.parametrize(
+    "changes", [{"input__name": "image"}, {"input__shape": [1, 3, 64, 48]}, {"detections__keep": 20}]
+)
+def test_an_ir_with_other_ports_is_refused(tiny: Any, tiny_recipe: Any, changes: dict[str, Any]) -> None:
+    with pytest.raises(ConversionError, match="expected"):
+        check_ir(tiny_recipe(**changes), "FP32", tiny.irs["FP32"])
+
+
+def test_rt_info_says_what_a_deployer_must_know(tiny: Any) -> None:
+    model = openvino.Core().read_model(tiny.irs["FP16"])
+    facts = {
+        key: model.get_rt_info(["ssdconvert", key]).astype(str)
+        for key in ("recipe", "labels", "precision", "input_color", "baked_mean", "baked_scale", "licence")
+    }
+    assert facts == {
+        "recipe": "tiny",
+        "labels": "cat\ndog",
+        "precision": "FP16",
+        "input_color": "bgr",
+        "baked_mean": "120 110 100",
+        "baked_scale": "60 50 40",
+        "licence": "Apache-2.0",
+    }
+
+
+def test_no_path_of_this_machine_is_in_the_ir(tiny: Any) -> None:
+    text = tiny.irs["FP32"].read_text("utf-8")
+    for word in (str(tiny.simplified.parent), "site-packages", str(Path.home())):
+        assert word not in text
+
+
+def test_arguments_stay_in_the_models_own_order(tiny: Any) -> None:
+    assert conversion_arguments(tiny.recipe) == {
+        "reverse_input_channels": True,
+        "mean_values": {"picture": [120.0, 110.0, 100.0]},
+        "scale_values": {"picture": [60.0, 50.0, 40.0]},
+    }
+
+
+def test_a_file_that_is_no_onnx_is_an_expected_failure(tiny: Any, tmp_path: Path) -> None:
+    broken = tmp_path / "m.onnx"
+    broken.write_bytes(b"nothing")
+    with pytest.raises(ConversionError, match=r"m\.onnx"):
+        convert(tiny.recipe, broken, {"FP32": tmp_path / "FP32" / "tiny.xml"}, {})
+    assert not (tmp_path / "FP32").exists()

@@ -1,0 +1,68 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ssdconvert.errors import RecipeError
+from ssdconvert.ssd.detections import Detections
+from ssdconvert.stages.detect import Found, colour_of, detect, detections_document, draw, in_words, recipe_of
+
+
+def test_boxes_are_pixels_of_the_picture_cut_at_its_edges() -> None:
+    pixels = np.zeros((100, 200, 3), np.uint8)
+    boxes = np.array([[0.1, 0.2, 0.5, 0.9], [-0.2, 0.0, 1.3, 1.0]], np.float32)
+    detections = Detections(boxes, np.array([2, 1]), np.array([0.9, 0.8], np.float32))
+    first, second = in_words(detections, ("cat", "dog"), pixels)
+    assert (first.label, first.name, first.score) == (2, "dog", pytest.approx(0.9))
+    assert first.box == pytest.approx((20, 20, 100, 90), abs=1e-3)
+    assert second.box == (0, 0, 200, 100)
+
+
+def test_what_is_found_is_best_first_and_above_the_threshold(tiny: Any) -> None:
+    found, device = detect(tiny.recipe, tiny.irs["FP32"], tiny.pictures[0][1], "CPU", 0.4)
+    assert device == "CPU"
+    scores = [detection.score for detection in found]
+    assert scores == sorted(scores, reverse=True)
+    assert scores
+    assert min(scores) > 0.4
+
+
+@pytest.mark.parametrize("size", [(40, 30), (640, 480), (2000, 300)])
+def test_the_drawing_keeps_the_picture_and_shows_each_box(tmp_path: Path, size: tuple[int, int]) -> None:
+    pixels = np.full((size[1], size[0], 3), 90, np.uint8)
+    box = (size[0] * 0.25, size[1] * 0.25, size[0] * 0.75, size[1] * 0.75)
+    draw(pixels, [Found(1, "a rather long name of a class", 0.97, box)], tmp_path / "o.png")
+    drawn = np.asarray(Image.open(tmp_path / "o.png"))
+    assert drawn.shape == pixels.shape
+    assert (drawn[round(box[3]) - 1, round(size[0] / 2)] == colour_of(1)).all()
+    assert (drawn[-1, 0] == 90).all()
+
+
+def test_nothing_found_leaves_the_picture_as_it_was(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    draw(pixels, [], tmp_path / "o.png")
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "o.png")), pixels)
+
+
+def test_the_document_has_the_promised_keys() -> None:
+    pixels = np.zeros((10, 20, 3), np.uint8)
+    document = detections_document(
+        "m.xml", "CPU", "p.jpg", pixels, None, [Found(1, "cat", 0.5, (0, 1, 2, 3))]
+    )
+    assert document == {
+        "model": "m.xml",
+        "device": "CPU",
+        "image": "p.jpg",
+        "size": [20, 10],
+        "output": None,
+        "detections": [{"label": 1, "name": "cat", "score": 0.5, "box": [0, 1, 2, 3]}],
+    }
+
+
+def test_an_ir_knows_its_recipe(tiny: Any, mirror: Path) -> None:
+    assert recipe_of(tiny.irs["FP32"]) == "tiny"
+    foreign = mirror / "face-detection-retail-0004" / "FP16" / "face-detection-retail-0004.xml"
+    with pytest.raises(RecipeError, match="does not say which recipe"):
+        recipe_of(foreign)

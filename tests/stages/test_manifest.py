@@ -1,0 +1,24 @@
+from pathlib import Path
+from typing import Any
+
+from ssdconvert.stages.fetch import Fetched
+from ssdconvert.stages.manifest import artefact_entries, manifest_document
+from ssdconvert.workspace import Workspace, digest_of
+
+
+def test_the_manifest_ties_everything_together(tmp_path: Path, tiny_recipe: Any) -> None:
+    workspace = Workspace(tmp_path)
+    (tmp_path / "a.onnx").write_bytes(b"graph")
+    artefacts = artefact_entries(workspace, {"a.onnx": None})
+    assert artefacts == [
+        {"path": "a.onnx", "sha256": digest_of(tmp_path / "a.onnx"), "bytes": 5, "precision": None}
+    ]
+    files = [Fetched("tiny.pth", tmp_path / "tiny.pth", "ab" * 32, 7, "cache", True)]
+    document = manifest_document(tiny_recipe(), files, artefacts, "pass", "cd" * 32)
+    assert document["recipe"]["name"] == "tiny"
+    assert document["sources"] == [{"name": "tiny.pth", "sha256": "ab" * 32, "bytes": 7, "pinned": True}]
+    assert document["artifacts"] == artefacts
+    assert document["verdict"] == "pass"
+    assert document["stages"]["convert"]["reverse_input_channels"] is True
+    assert document["tools"]["openvino"] == "2024.6.0"
+    assert str(tmp_path) not in str(document)

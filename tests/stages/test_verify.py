@@ -1,0 +1,206 @@
+"""The gate finds what is wrong and names the hop; it does not flinch at what is right."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from ssdconvert.errors import MissingDevice
+from ssdconvert.report.result import Verification
+from ssdconvert.runners import Arrays
+from ssdconvert.runners.openvino_runner import OpenvinoRunner
+from ssdconvert.stages.convert import convert
+from ssdconvert.stages.verify import (
+    DEFAULT_LIMITS,
+    Candidate,
+    broken_promises,
+    candidates_of,
+    limits_of,
+    verify,
+)
+
+
+def judge(tiny: Any, irs: dict[str, Path] | None = None, devices: tuple[str, ...] = ("CPU",)) -> Verification:
+    candidates = candidates_of(tiny.original, tiny.exported, tiny.simplified, irs or tiny.irs, devices)
+    return verify(tiny.recipe, tiny.original, candidates, tiny.pictures)
+
+
+def failed_hops(result: Verification) -> set[str]:
+    return {check.hop for check in result.checks if check.status == "fail"}
+
+
+def test_a_right_model_passes_every_hop(tiny: Any) -> None:
+    result = judge(tiny)
+    assert result.verdict == "pass", result.reason
+    assert result.reference_detections > 20
+    assert {check.hop for check in result.checks} == {"onnx", "simplified", "ir"}
+    assert {check.precision for check in result.checks if check.hop == "ir"} == {"FP32", "FP16"}
+    assert {check.level for check in result.checks} == {"heads", "detections", "contract"}
+    fp32 = [check for check in result.checks if check.precision == "FP32" and check.level == "heads"]
+    assert max(check.value for check in fp32) < 1e-5
+
+
+SABOTAGES: dict[str, dict[str, Any]] = {
+    "channels swapped": {"input__color": {"model": "rgb", "converted": "rgb"}},
+    "mean dropped": {"input__mean": [0, 0, 0]},
+    "scale dropped": {"input__scale": [1, 1, 1]},
+    "mean in the wrong order": {"input__mean": [100, 110, 120]},
+    "scale off by one percent": {"input__scale": [60.6, 50.5, 40.4]},
+}
+
+
+@pytest.mark.parametrize("name", SABOTAGES)
+def test_wrong_preprocessing_is_named_as_the_irs_fault(
+    tiny: Any, tiny_recipe: Any, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / "FP32" / "tiny.xml"
+    convert(tiny_recipe(**SABOTAGES[name]), tiny.simplified, {"FP32": path}, {})
+    result = judge(tiny, {"FP32": path})
+    assert result.verdict == "fail"
+    assert failed_hops(result) == {"ir"}
+    assert "FP32 IR" in result.reason
+    assert "good before it: exported ONNX, simplified ONNX" in result.reason
+
+
+def test_a_wrong_weight_before_conversion_is_named_as_the_graphs_fault(tiny: Any, tmp_path: Path) -> None:
+    model = onnx.load(tiny.exported)
+    weight = next(t for t in model.graph.initializer if len(t.dims) == 4)
+    array = onnx.numpy_helper.to_array(weight) * np.float32(1.02)
+    weight.CopyFrom(onnx.numpy_helper.from_array(array, weight.name))
+    onnx.save(model, tmp_path / "wrong.onnx")
+    candidates = candidates_of(tiny.original, tmp_path / "wrong.onnx", tiny.simplified, tiny.irs, ("CPU",))
+    result = verify(tiny.recipe, tiny.original, candidates, tiny.pictures)
+    assert failed_hops(result) == {"onnx"}
+    assert result.reason.startswith("exported ONNX")
+
+
+class Altered:
+    """A runner whose outputs are changed on their way out."""
+
+    device = "CPU"
+
+    def __init__(self, tiny: Any, change: Callable[[Arrays], Arrays]) -> None:
+        self.runner = OpenvinoRunner(tiny.irs["FP32"], "CPU", tiny.original.heads.names)
+        self.runtime, self.change = self.runner.runtime, change
+
+    def run(self, feeds: Any) -> Arrays:
+        return self.change(self.runner.run(feeds))
+
+
+def altered(tiny: Any, change: Callable[[Arrays], Arrays]) -> Verification:
+    candidate = Candidate("ir", "FP32", "CPU", False, lambda: Altered(tiny, change))
+    return verify(tiny.recipe, tiny.original, [candidate], tiny.pictures)
+
+
+def swap_x_and_y(outputs: Arrays) -> Arrays:
+    return outputs | {"bboxes": outputs["bboxes"][..., [1, 0, 3, 2]]}
+
+
+def shift_labels(outputs: Arrays) -> Arrays:
+    labels = outputs["labels"]
+    return outputs | {"labels": np.where(labels > 0, labels % 2 + 1, 0)}
+
+
+def drop_the_best(outputs: Arrays) -> Arrays:
+    def without_first(array: Any) -> Any:
+        return np.concatenate([array[:, 1:], np.zeros_like(array[:, :1])], axis=1)
+
+    return outputs | {name: without_first(outputs[name]) for name in ("bboxes", "labels", "scores")}
+
+
+def nan_in_boxes(outputs: Arrays) -> Arrays:
+    boxes = outputs["bboxes"].copy()
+    boxes[0, 0, 0] = np.nan
+    return outputs | {"bboxes": boxes}
+
+
+def nan_in_heads(outputs: Arrays) -> Arrays:
+    logits = outputs["class_logits"].copy()
+    logits[0, 7, 1] = np.nan
+    return outputs | {"class_logits": logits}
+
+
+def worst_first(outputs: Arrays) -> Arrays:
+    return outputs | {name: outputs[name][:, ::-1] for name in ("bboxes", "labels", "scores")}
+
+
+def dirty_padding(outputs: Arrays) -> Arrays:
+    """All detections but ten taken away, their boxes left where they were."""
+    scores = outputs["scores"].copy()
+    scores[:, 10:] = 0
+    return outputs | {"scores": scores}
+
+
+@pytest.mark.parametrize(
+    ("change", "level"),
+    [
+        (swap_x_and_y, "detections"),
+        (shift_labels, "detections"),
+        (drop_the_best, "detections"),
+        (nan_in_boxes, "contract"),
+        (nan_in_heads, "heads"),
+        (worst_first, "contract"),
+        (dirty_padding, "contract"),
+        (lambda o: o | {"labels": o["labels"].astype(np.int32)}, "contract"),
+        (lambda o: o | {"bboxes": o["bboxes"] * 1.01}, "detections"),
+        (lambda o: o | {"scores": o["scores"] * 0.999}, "detections"),
+        (lambda o: o | {"scores": o["scores"][:, :20]}, "contract"),
+        (lambda o: o | {"box_offsets": o["box_offsets"][:, :-1]}, "heads"),
+    ],
+)
+def test_wrong_outputs_fail_at_their_level(tiny: Any, change: Callable[[Arrays], Arrays], level: str) -> None:
+    result = altered(tiny, change)
+    assert result.verdict == "fail"
+    assert {check.level for check in result.checks if check.status == "fail"} == {level}
+
+
+def test_no_detection_anywhere_is_inconclusive(tiny: Any, tiny_recipe: Any, tmp_path: Path) -> None:
+    from ssdconvert.stages.export import export
+
+    recipe = tiny_recipe(detections__score_threshold=0.99999999)
+    export(recipe, tiny.original, tmp_path / "m.onnx")
+    path = tmp_path / "FP32" / "tiny.xml"
+    convert(recipe, tmp_path / "m.onnx", {"FP32": path}, {})
+    candidates = candidates_of(
+        tiny.original, tmp_path / "m.onnx", tmp_path / "m.onnx", {"FP32": path}, ("CPU",)
+    )
+    result = verify(recipe, tiny.original, candidates, tiny.pictures)
+    assert result.verdict == "inconclusive"
+    assert "detects nothing" in result.reason
+
+
+def test_an_absent_device_is_skipped_with_the_reason(tiny: Any) -> None:
+    result = judge(tiny, devices=("CPU", "NOSUCH"))
+    skipped = [check for check in result.checks if check.status == "skipped"]
+    assert {check.device for check in skipped} == {"NOSUCH"}
+    assert "no device NOSUCH" in skipped[0].reason
+    assert result.verdict == "pass"
+
+
+def test_only_absent_devices_prove_nothing(tiny: Any) -> None:
+    assert judge(tiny, devices=("NOSUCH",)).verdict == "inconclusive"
+
+
+def test_a_required_device_must_be_there(tiny: Any) -> None:
+    candidates = candidates_of(tiny.original, tiny.exported, tiny.simplified, tiny.irs, ("NOSUCH",))
+    with pytest.raises(MissingDevice) as caught:
+        verify(tiny.recipe, tiny.original, candidates, tiny.pictures, ("NOSUCH",))
+    assert caught.value.exit_code == 5
+
+
+def test_a_recipe_may_set_its_own_limits(tiny_recipe: Any) -> None:
+    recipe = tiny_recipe(limits={"FP16": {"heads": 0.5}})
+    assert limits_of(recipe, "FP16") == replace(DEFAULT_LIMITS["FP16"], heads=0.5)
+    assert limits_of(recipe, "FP32") == DEFAULT_LIMITS["FP32"]
+
+
+def test_a_true_output_breaks_no_promise(tiny: Any) -> None:
+    from ssdconvert.ssd.preprocess import converted_input
+
+    runner = OpenvinoRunner(tiny.irs["FP32"])
+    outputs = runner.run({"picture": converted_input(tiny.pictures[0][1], tiny.recipe.input)})
+    assert broken_promises(tiny.recipe, outputs) == []
