@@ -1,0 +1,182 @@
+"""What runs, what is skipped, and why; that the same inputs give the same bytes."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ssdconvert.build_result import BuildOptions, BuildResult
+from ssdconvert.catalog import Catalog, shipped_recipes_folder
+from ssdconvert.errors import ConversionError, RecipeError
+from ssdconvert.pipeline import STAGES, build
+from ssdconvert.stages.fetch import FetchOptions
+from ssdconvert.workspace import digest_of
+
+
+def built(recipe: Path | str, folder: Path, output: str = "out", until: str = "manifest") -> BuildResult:
+    options = BuildOptions(folder / output, FetchOptions(folder / "cache"))
+    return build(Catalog().find(str(recipe)), options, until)
+
+
+def statuses(result: BuildResult) -> dict[str, str]:
+    return {stage.name: stage.status for stage in result.stages}
+
+
+def reason(result: BuildResult, name: str) -> str:
+    return next(stage.reason for stage in result.stages if stage.name == name)
+
+
+def artefacts(folder: Path) -> dict[str, str]:
+    files = (
+        path for path in folder.rglob("*") if path.is_file() and path.name not in ("lock", "stages.json")
+    )
+    return {path.relative_to(folder).as_posix(): digest_of(path) for path in files}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one build of ssd-demo in `out`."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    result = built("ssd-demo", folder)
+    assert result.verdict == "pass"
+    assert [stage.name for stage in result.stages] == list(STAGES)
+    return folder
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    """A copy of ssd-demo's recipe that may be changed."""
+    path = tmp_path / "ssd-demo.yaml"
+    shutil.copy(shipped_recipes_folder() / "ssd-demo.yaml", path)
+    return path
+
+
+@pytest.fixture
+def copy(folder: Path, tmp_path: Path) -> Path:
+    """A copy of the built folder that may be changed."""
+    shutil.copytree(folder, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def test_every_promised_file_is_there(folder: Path) -> None:
+    files = set(artefacts(folder / "out"))
+    ir = {f"{precision}/ssd-demo.{suffix}" for precision in ("FP32", "FP16") for suffix in ("xml", "bin")}
+    others = {
+        "ssd-demo.onnx",
+        "report.json",
+        "report.md",
+        "reference.png",
+        "detections.json",
+        "manifest.json",
+    }
+    assert files == ir | others | {".ssdconvert/exported.onnx"}
+
+
+def test_building_twice_gives_the_same_bytes(folder: Path) -> None:
+    built("ssd-demo", folder, "again")
+    assert artefacts(folder / "again") == artefacts(folder / "out")
+
+
+def test_an_unchanged_recipe_runs_no_stage_again(copy: Path) -> None:
+    before = artefacts(copy / "out")
+    result = built("ssd-demo", copy)
+    assert statuses(result) == dict.fromkeys(set(STAGES) - {"load", "manifest"}, "cached") | {
+        "manifest": "done"
+    }
+    assert result.verdict == "pass"
+    assert artefacts(copy / "out") == before
+
+
+def test_a_changed_mean_runs_convert_and_what_follows(copy: Path, recipe: Path) -> None:
+    text = recipe.read_text("utf-8")
+    recipe.write_text(text.replace("mean: [123.675, 116.28, 103.53]", "mean: [120, 116.28, 103.53]"), "utf-8")
+    result = built(recipe, copy)
+    assert {name for name, status in statuses(result).items() if status == "cached"} == {
+        "fetch",
+        "export",
+        "simplify",
+    }
+    assert (
+        reason(result, "convert")
+        == "input.mean changed from [123.675, 116.28, 103.53] to [120.0, 116.28, 103.53]"
+    )
+
+
+def test_a_changed_note_runs_nothing_but_the_manifest(copy: Path, recipe: Path) -> None:
+    before = artefacts(copy / "out")
+    recipe.write_text(re.sub(r"notes:\n", "notes:\n  - One more.\n", recipe.read_text("utf-8")), "utf-8")
+    assert {name for name, status in statuses(built(recipe, copy)).items() if status == "done"} == {
+        "manifest"
+    }
+    after = artefacts(copy / "out")
+    assert {name for name in after if after[name] != before[name]} == {"manifest.json"}
+
+
+def test_a_changed_threshold_runs_export(copy: Path, recipe: Path) -> None:
+    recipe.write_text(recipe.read_text("utf-8").replace("iou_threshold: 0.5", "iou_threshold: 0.45"), "utf-8")
+    result = built(recipe, copy)
+    assert statuses(result)["export"] == "done"
+    assert reason(result, "export") == "detections.iou_threshold changed from 0.5 to 0.45"
+
+
+@pytest.mark.parametrize("victim", ["ssd-demo.onnx", "FP16/ssd-demo.bin", "reference.png"])
+def test_a_damaged_artefact_is_made_again(copy: Path, victim: str) -> None:
+    before = artefacts(copy / "out")
+    (copy / "out" / victim).write_bytes(b"damaged")
+    result = built("ssd-demo", copy)
+    assert any(stage.reason == f"{victim} was changed by somebody else" for stage in result.stages)
+    assert artefacts(copy / "out") == before
+
+
+def test_a_stage_that_fails_leaves_nothing_under_a_final_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ConversionError("no", hint="none")
+
+    monkeypatch.setattr("ssdconvert.stages.convert.check_ir", broken)
+    heard = []
+    options = BuildOptions(tmp_path / "out", FetchOptions(tmp_path / "cache"))
+    with pytest.raises(ConversionError):
+        build(
+            Catalog().find("ssd-demo"),
+            options,
+            on_stage=lambda stage: heard.append((stage.name, stage.status)),
+        )
+    assert heard[-1] == ("convert", "failed")
+    assert set(artefacts(tmp_path / "out")) == {".ssdconvert/exported.onnx", "ssd-demo.onnx"}
+
+
+def test_a_wrong_model_is_judged_again_next_time(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, recipe: Path
+) -> None:
+    import ssdconvert.stages.convert as stage
+
+    true_arguments = stage.conversion_arguments
+    recipe.write_text(recipe.read_text("utf-8").replace("mean: [123.675", "mean: [123.5"), "utf-8")
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            stage,
+            "conversion_arguments",
+            lambda recipe: true_arguments(recipe) | {"reverse_input_channels": False},
+        )
+        result = built(recipe, copy)
+    assert result.verdict == "fail"
+    assert '"verdict": "fail"' in (copy / "out" / "manifest.json").read_text("utf-8")
+    again = built(recipe, copy)
+    assert statuses(again)["verify"] == "done"
+    assert again.verdict == "fail"
+
+
+def test_precisions_that_cannot_be_built_are_refused(tmp_path: Path) -> None:
+    options = BuildOptions(tmp_path / "out", FetchOptions(tmp_path / "cache"), ("INT8",))
+    with pytest.raises(RecipeError, match="INT8"):
+        build(Catalog().find("ssd-demo"), options)
+
+
+def test_no_artefact_knows_where_it_was_made(folder: Path) -> None:
+    for relative in artefacts(folder / "out"):
+        content = (folder / "out" / relative).read_bytes()
+        for word in (str(folder), str(Path.home()), str(Path(__file__).parents[1])):
+            assert word.encode() not in content, (relative, word)
