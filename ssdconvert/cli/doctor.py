@@ -45,10 +45,11 @@ def _devices() -> list[dict[str, Any]]:
     Raises MissingDevice where OpenVINO itself does not load.
     """
     from ssdconvert.errors import MissingDevice
-    from ssdconvert.telemetry import import_openvino
 
     try:
-        core = import_openvino().Core()
+        import openvino
+
+        core = openvino.Core()
     except ImportError as error:
         raise MissingDevice(
             f"OpenVINO cannot be imported: {error}", hint="install ssdconvert with its dependencies again"

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from ssdconvert.errors import ConversionError, MissingDevice
 from ssdconvert.runners import Arrays
-from ssdconvert.telemetry import import_openvino
 
 
 class OpenvinoRunner:
@@ -20,7 +19,8 @@ class OpenvinoRunner:
     """
 
     def __init__(self, path: Path, device: str = "CPU", extra: Sequence[str] = ()) -> None:
-        openvino = import_openvino()
+        import openvino
+
         self.device = device
         self.runtime = f"openvino {openvino.get_version().split('-')[0]}"
         core = openvino.Core()

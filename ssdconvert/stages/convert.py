@@ -17,7 +17,6 @@ from typing import Any
 from ssdconvert.errors import ConversionError
 from ssdconvert.recipe import Recipe
 from ssdconvert.tails.nms import OUTPUTS
-from ssdconvert.telemetry import import_model_optimizer, import_openvino
 from ssdconvert.workspace import temporary_folder_beside
 
 WEIGHT_TYPES = {"FP32": "f32", "FP16": "f16"}
@@ -29,7 +28,8 @@ def convert(recipe: Recipe, source: Path, targets: Mapping[str, Path], sources: 
     `sources` are the digests of the original's files, kept in the IR. Raises ConversionError when
     the conversion fails or its result is not what was asked for.
     """
-    openvino = import_openvino()
+    import openvino
+
     model = _optimise(recipe, source)
     _name_deterministically(model, source)
     sizes = []
@@ -65,7 +65,11 @@ def conversion_arguments(recipe: Recipe) -> dict[str, Any]:
 
 def _optimise(recipe: Recipe, source: Path) -> Any:
     """Run Model Optimizer in this process, without its banner and its warnings."""
-    convert_model = import_model_optimizer()
+    from openvino.tools.mo import convert_model
+    from openvino.tools.mo.utils.version import VersionChecker
+
+    # it would start a second interpreter to see whether the runtime can be imported: it has been
+    VersionChecker().runtime_checked = True
     said = io.StringIO()
     with warnings.catch_warnings(), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         warnings.simplefilter("ignore")
@@ -133,7 +137,9 @@ def _describe(model: Any, recipe: Recipe, precision: str, sources: Mapping[str, 
 
 def check_ir(recipe: Recipe, precision: str, path: Path) -> None:
     """Read an IR back and raise ConversionError where it is not what the recipe asks for."""
-    model = import_openvino().Core().read_model(path)
+    import openvino
+
+    model = openvino.Core().read_model(path)
     keep = recipe.detections.keep
     expected = [f"{recipe.input.name} f32 {list(recipe.input.shape)}"]
     shapes = {"bboxes": ("f32", [1, keep, 4]), "labels": ("i64", [1, keep]), "scores": ("f32", [1, keep])}

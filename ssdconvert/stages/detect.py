@@ -13,7 +13,6 @@ from ssdconvert.runners.openvino_runner import OpenvinoRunner
 from ssdconvert.ssd.detections import Detections
 from ssdconvert.ssd.preprocess import Pixels, converted_input
 from ssdconvert.stages.verify import detections_in
-from ssdconvert.telemetry import import_openvino
 from ssdconvert.workspace import written_atomically
 
 DEFAULT_THRESHOLD = 0.5
@@ -115,7 +114,9 @@ def recipe_of(ir: Path) -> str:
 
     Raises RecipeError for an IR that does not say.
     """
-    model = import_openvino().Core().read_model(ir)
+    import openvino
+
+    model = openvino.Core().read_model(ir)
     if not model.has_rt_info(["ssdconvert", "recipe"]):
         raise RecipeError(
             f"{ir} does not say which recipe it was built from",

@@ -23,7 +23,6 @@ from onnx import TensorProto, helper, numpy_helper
 from ssdconvert.ssd.detections import Detections, detections_of
 from ssdconvert.ssd.heads import BoxCoding, Heads
 from ssdconvert.tails.nms import OUTPUTS, add_nms_tail
-from ssdconvert.telemetry import import_model_optimizer, import_openvino
 
 Array = NDArray[Any]
 Outputs = dict[str, Array]
@@ -240,7 +239,9 @@ def compiled(model: onnx.ModelProto, folder: Path) -> Any:
     """Convert in process, as the convert stage does, and compile for the CPU."""
     path = folder / "tail.onnx"
     onnx.save(model, path)
-    openvino, convert_model = import_openvino(), import_model_optimizer()
+    import openvino
+    from openvino.tools.mo import convert_model
+
     said = io.StringIO()
     with warnings.catch_warnings(), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         warnings.simplefilter("ignore")
