@@ -23,9 +23,6 @@ PUBLISHED = {
     "rfb": "ultraface-rfb-320-onnx/version-RFB-320.onnx",
     "slim": "ultraface-slim-320-onnx/version-slim-320.onnx",
 }
-    "rfb": "ultraface-rfb-320-onnx/version-RFB-320.onnx",
-    "slim": "ultraface-slim-320-onnx/version-slim-320.onnx",
-}
 RECIPES = ["ultraface-rfb-320", "ultraface-slim-320", "ultraface-rfb-320-onnx", "ultraface-slim-320-onnx"]
 
 

@@ -1,0 +1,52 @@
+"""The wheel holds what an installation needs: recipes, pictures, the demo's checkpoint."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+def test_the_wheel_holds_recipes_pictures_and_the_demo(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    recipes = {f"ssdconvert/recipes/{path.name}" for path in (ROOT / "recipes").glob("*.yaml")}
+    pictures = {f"ssdconvert/images/{path.name}" for path in (ROOT / "ssdconvert/images").glob("*.jpg")}
+    assert recipes
+    assert pictures
+    assert recipes | pictures | {"ssdconvert/demo/ssd-demo.pytorch", "ssdconvert/py.typed"} <= names
+    assert not [name for name in names if name.startswith(("tests/", "recipes/"))]
+    assert wheel.stat().st_size < 3_000_000
+
+
+def test_the_unpacked_wheel_lists_its_recipes(wheel: Path, tmp_path: Path) -> None:
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "site"), "PYTHONSAFEPATH": "1"}
+    code = (
+        "import ssdconvert, pathlib; from ssdconvert.catalog import Catalog\n"
+        "print(pathlib.Path(ssdconvert.__file__).parent)\n"
+        "entry = Catalog().find('ssd-demo')\n"
+        "print(entry.path, all(path.is_file() for path in entry.pictures()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    site = tmp_path / "site" / "ssdconvert"
+    assert done.stdout.split() == [str(site), str(site / "recipes" / "ssd-demo.yaml"), "True"]
