@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ssdconvert.errors import RecipeError
 from ssdconvert.labels import COCO_80
 from ssdconvert.recipe import Recipe, load_recipe, recipe_digest, recipe_schema
+from ssdconvert.recipe_yaml import _Loader
 
 GOOD = """\
 schema: 1
@@ -397,7 +398,9 @@ recipes = st.fixed_dictionaries(
         "pictures": st.lists(st.sampled_from(["a.png", "../b.png", "package:demo/c.png"]), max_size=2),
         "limits": st.dictionaries(
             precisions,
-            st.fixed_dictionaries({}, optional={"heads": tolerances, "score": tolerances, "iou": fractions}),
+            st.fixed_dictionaries(
+                {}, optional={"heads": tolerances, "score": tolerances, "iou": st.floats(0.5, 1)}
+            ),
         ),
         "accuracy": st.lists(
             st.fixed_dictionaries({"metric": lines, "by": lines, "value": numbers, "source": lines}),
@@ -408,15 +411,22 @@ recipes = st.fixed_dictionaries(
 )
 
 
+class Dumper(yaml.SafeDumper):
+    """Quotes what a recipe's reader would take for a number, such as the text 1e3."""
+
+
+Dumper.yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
+
+
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=recipes)
 def test_any_recipe_survives_yaml_and_fits_the_schema(tmp_path_factory: Any, data: dict[str, Any]) -> None:
     path = tmp_path_factory.getbasetemp() / "any.yaml"
-    path.write_text(yaml.safe_dump(data, allow_unicode=True), encoding="utf-8")
+    path.write_text(yaml.dump(data, Dumper=Dumper, allow_unicode=True), encoding="utf-8")
     recipe = load_recipe(path)
     assert recipe == Recipe.model_validate_json(json.dumps(data))
     resolved = recipe.model_dump(mode="json", by_alias=True)
-    path.write_text(yaml.safe_dump(resolved), encoding="utf-8")
+    path.write_text(yaml.dump(resolved, Dumper=Dumper), encoding="utf-8")
     assert load_recipe(path) == recipe
     assert recipe_digest(load_recipe(path)) == recipe_digest(recipe)
     schema = recipe_schema()

@@ -5,7 +5,7 @@
 Plain SSD training: default boxes matched at IoU 0.5, hard negatives 3 to 1, smooth L1 on the
 offsets, one-cycle AdamW, an exponential moving average of the weights. It writes the averaged
 weights in the container of MLPerf's checkpoint (see `mlperf_checkpoint`), which is what
-`ssdconvert build ssd-demo` starts from. Seeds are fixed; on two cores it takes about 75 minutes.
+`ssdconvert build ssd-demo` starts from. Seeds are fixed; on two busy cores it took 68 minutes.
 """
 
 import argparse
