@@ -22,7 +22,9 @@ def coloured(status: str, width: int = 0) -> str:
 
 def stage_line(stage: StageResult, verbose: bool) -> str:
     """Return the line that tells how a stage ended."""
-    why = stage.reason if verbose or stage.status == "failed" or "changed" in stage.reason else ""
+    if stage.status == "failed":  # the error that follows says why
+        return f"  {stage.name:9} {coloured(stage.status)}"
+    why = stage.reason if verbose or "changed" in stage.reason else ""
     what = stage.summary or stage.reason
     if why and why != what:
         what += f"  [{why}]"
