@@ -218,6 +218,9 @@ class _Build:
         def action() -> str:
             from ssdconvert.stages.convert import convert
 
+            for precision in BUILDABLE:  # an IR that this build does not make is one of another recipe by now
+                for path in ir_files(self.recipe.name, precision):
+                    self.workspace.path(path).unlink(missing_ok=True)
             targets = {p: self.workspace.path(ir_files(self.recipe.name, p)[0]) for p in self.precisions}
             sources = {file.name: file.sha256 for file in self.files}
             return convert(self.recipe, self.workspace.path(self.onnx), targets, sources)

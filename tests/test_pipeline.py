@@ -175,6 +175,14 @@ def test_precisions_that_cannot_be_built_are_refused(tmp_path: Path) -> None:
         build(Catalog().find("ssd-demo"), options)
 
 
+def test_an_ir_that_is_not_asked_for_any_more_is_gone(copy: Path) -> None:
+    options = BuildOptions(copy / "out", FetchOptions(copy / "cache"), ("FP16",))
+    result = build(Catalog().find("ssd-demo"), options)
+    assert result.verdict == "pass"
+    assert not (copy / "out" / "FP32" / "ssd-demo.xml").exists()
+    assert [entry["precision"] for entry in result.artefacts if entry["precision"]] == ["FP16", "FP16"]
+
+
 def test_no_artefact_knows_where_it_was_made(folder: Path) -> None:
     for relative in artefacts(folder / "out"):
         content = (folder / "out" / relative).read_bytes()

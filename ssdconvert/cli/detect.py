@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 @click.option(
     "--threshold", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Lowest score shown."
 )
-@click.option("--precision", type=click.Choice(["FP32", "FP16"]), default="FP32", show_default=True)
+@click.option(
+    "--precision",
+    type=click.Choice(["FP32", "FP16"], case_sensitive=False),
+    help="Weight precision.  [default: the first that is built]",
+)
 @click.option("--device", default="CPU", show_default=True, help="OpenVINO device.")
 @click.option(
     "--output", type=click.Path(path_type=Path, dir_okay=False), default="out.png", show_default=True,
@@ -30,7 +34,7 @@ def detect_command(
     model: str,
     image: Path,
     threshold: float,
-    precision: str,
+    precision: str | None,
     device: str,
     output: Path,
     catalog: "Catalog",
@@ -60,18 +64,20 @@ def detect_command(
     settings.result(found_text(found, output), document)
 
 
-def _find_ir(model: str, precision: str) -> tuple[Path, str]:
+def _find_ir(model: str, precision: str | None) -> tuple[Path, str]:
     """Return the path of the .xml and the name of the recipe that it was built from."""
     if not model.endswith(".xml"):
         name = Path(model).stem if model.endswith((".yaml", ".yml")) else model
-        path = Path("build") / name / precision / f"{name}.xml"
-        if not path.is_file():
-            raise RecipeError(
-                f"{model} is not built: there is no {path}",
-                hint=f"run `ssdconvert build {model}`",
-                stage="detect",
-            )
-        return path, model
+        folders = [precision] if precision else ["FP32", "FP16"]
+        paths = [Path("build") / name / folder / f"{name}.xml" for folder in folders]
+        for path in paths:
+            if path.is_file():
+                return path, model
+        raise RecipeError(
+            f"{model} is not built: there is no {paths[0]}",
+            hint=f"run `ssdconvert build {model}`",
+            stage="detect",
+        )
     path = Path(model)
     if not path.is_file():
         raise RecipeError(f"there is no {path}", hint="check the path", stage="detect")
