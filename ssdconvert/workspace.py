@@ -144,10 +144,15 @@ class Workspace:
 
     def _records(self) -> dict[str, Any]:
         try:
-            records: dict[str, Any] = json.loads(self.path(f"{PRIVATE}/stages.json").read_text("utf-8"))
+            records = json.loads(self.path(f"{PRIVATE}/stages.json").read_text("utf-8"))
         except (OSError, ValueError):
             return {}
-        return records
+        parts = ("inputs", "outputs")
+        return {
+            stage: record
+            for stage, record in (records.items() if isinstance(records, dict) else ())
+            if isinstance(record, dict) and all(isinstance(record.get(part), dict) for part in parts)
+        }
 
 
 def _flat(inputs: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

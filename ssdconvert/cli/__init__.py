@@ -18,6 +18,7 @@ from ssdconvert.cli.build import build_command, convert_command, export_command
 from ssdconvert.cli.detect import detect_command
 from ssdconvert.cli.doctor import doctor_command
 from ssdconvert.cli.fetch import fetch_command
+from ssdconvert.cli.options import color_wanted
 from ssdconvert.cli.recipes import list_command, schema_command, show_command
 from ssdconvert.cli.verify import verify_command
 from ssdconvert.errors import SsdconvertError
@@ -25,15 +26,22 @@ from ssdconvert.errors import SsdconvertError
 BUG, INTERRUPTED = 70, 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(__version__, prog_name="ssdconvert")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Convert SSD object detectors to OpenVINO IR, and prove that the IR still is the model.
 
     Exit codes: 0 done and correct; 1 the model is wrong or could not be shown to be right; 2 usage or
     recipe error; 3 fetch or integrity error; 4 load, export or conversion failed; 5 a device or
     toolchain that was asked for is missing; 70 a bug in ssdconvert; 130 interrupted.
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help(), err=True)
+        context.exit(2)
 
 
 for command in (
@@ -54,44 +62,46 @@ for command in (
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    as_json = "--json" in given
     verbose = "-v" in given or "--verbose" in given
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING, stream=sys.stderr)
+
+    def tell(stage: str, message: str, hint: str, code: int, traced: bool = verbose) -> NoReturn:
+        """Print a failure in the form that was asked for, and exit."""
+        if "--json" in given:
+            document = {"error": {"stage": stage, "message": message, "hint": hint, "exit_code": code}}
+            click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        else:
+            color = color_wanted(_color_option(given))
+            click.echo(click.style(f"error[{stage}]: ", fg="red", bold=True) + message, err=True, color=color)
+            if hint:
+                click.echo(click.style("hint: ", fg="yellow") + hint, err=True, color=color)
+        if traced:
+            traceback.print_exc()
+        sys.exit(code)
+
     try:
         code = cli.main(given, prog_name="ssdconvert", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except SsdconvertError as error:
-        _tell(error.stage, error.message, error.hint, error.exit_code, as_json, verbose)
+        tell(error.stage, error.message, error.hint, error.exit_code)
     except click.UsageError as error:
         program = error.ctx.command_path if error.ctx else "ssdconvert"
-        _tell("usage", error.format_message(), f"see `{program} --help`", 2, as_json, verbose)
+        tell("usage", error.format_message(), f"see `{program} --help`", 2)
     except (KeyboardInterrupt, click.Abort):
-        _tell(
-            "interrupted",
-            "interrupted",
-            "run the same command again: what is done is kept",
-            INTERRUPTED,
-            as_json,
-            False,
-        )
+        hint = "run the same command again: what is done is kept"
+        tell("interrupted", "interrupted", hint, INTERRUPTED, traced=False)
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has gone
         sys.exit(141)
     except Exception as error:  # anything else is ours to mend
-        message = f"{type(error).__name__}: {error}"
         hint = "this is a bug in ssdconvert: report it with the output of the same command and -v"
-        _tell("bug", message, hint, BUG, as_json, verbose)
+        tell("bug", f"{type(error).__name__}: {error}", hint, BUG)
 
 
-def _tell(stage: str, message: str, hint: str, code: int, as_json: bool, verbose: bool) -> NoReturn:
-    """Print a failure in the form that was asked for, and exit."""
-    if as_json:
-        document = {"error": {"stage": stage, "message": message, "hint": hint, "exit_code": code}}
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
-    else:
-        click.echo(click.style(f"error[{stage}]: ", fg="red", bold=True) + message, err=True)
-        if hint:
-            click.echo(click.style("hint: ", fg="yellow") + hint, err=True)
-    if verbose:
-        traceback.print_exc()
-    sys.exit(code)
+def _color_option(given: Sequence[str]) -> str:
+    """Return the value of --color, also of a command line that could not be parsed."""
+    for option, following in zip(given, [*given[1:], "auto"], strict=True):
+        name, _, value = option.partition("=")
+        if name == "--color":
+            return value or following
+    return "auto"

@@ -132,5 +132,5 @@ def wrong_model(result: "BuildResult") -> SsdconvertError:
     assert result.verification is not None
     return WrongModel(
         f"{result.recipe} is {result.verdict}: {result.verification.reason}",
-        hint=f"do not deploy it; {result.output / 'report.md'} has every check",
+        hint=f"do not deploy it; {result.output / 'report.json'} has every check",
     )

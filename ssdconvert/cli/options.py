@@ -50,13 +50,17 @@ def output_options(command: Command) -> Command:
     )
     @functools.wraps(command)
     def wrapped(as_json: bool, quiet: bool, verbose: bool, color: str, **others: Any) -> Any:
-        chosen = {"always": True, "never": False}.get(color)
-        if color == "auto" and os.environ.get("NO_COLOR"):
-            chosen = False
         logging.getLogger().setLevel(logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING)
-        return command(settings=Settings(as_json, quiet, verbose, chosen), **others)
+        return command(settings=Settings(as_json, quiet, verbose, color_wanted(color)), **others)
 
     return wrapped  # type: ignore[return-value]
+
+
+def color_wanted(choice: str) -> bool | None:
+    """Return whether output is coloured, for a value of --color; None: as the terminal wants."""
+    if choice == "auto":
+        return False if os.environ.get("NO_COLOR") else None
+    return choice == "always"
 
 
 def recipe_options(command: Command) -> Command:

@@ -26,6 +26,7 @@ from ssdconvert.workspace import digest_of, temporary_folder_beside, write_json
 
 CONNECT_AND_READ_TIMEOUT = (10, 60)  # seconds
 BLOCK = 1 << 20  # bytes
+WEB = ("http:", "https:")  # what --offline keeps away from, a mirror's address too
 
 log = logging.getLogger(__name__)
 
@@ -70,22 +71,32 @@ def fetch(recipe: Recipe, options: FetchOptions) -> list[Fetched]:
 
 
 def _fetch_file(recipe: Recipe, file: File, folder: Path, options: FetchOptions) -> Fetched:
-    target = folder / file.name
-    known = _locked_digest(folder, file)
-    pinned = bool(file.sha256 or file.sha384)
-    if options.locked and not pinned:
+    known = None if _pinned(file) else _remembered_digests(folder).get(file.name)
+    if options.locked and not _pinned(file):
         raise FetchError(
             f"{file.name} of {recipe.name} is unpinned and --locked is given",
             hint="write its sha256 into the recipe" + (f": {known}" if known else ""),
         )
-    if target.is_file():
-        sha256 = digest_of(target)
-        problem = _problem(target, sha256, file, known)
-        if not problem:
-            return Fetched(file.name, target, sha256, target.stat().st_size, "cache", pinned)
-        log.warning("the cached %s is damaged (%s); fetching it again", file.name, problem)
-        _set_aside(target, target)
-    return _first_that_works(recipe, file, target, known, options)
+    fetched = _cached(file, folder / file.name, known)
+    if fetched is None:
+        fetched = _first_that_works(recipe, file, folder / file.name, known, options)
+    if not fetched.pinned and known is None:
+        _remember_digest(folder, fetched)
+        log.warning("%s is unpinned: its sha256 %s is remembered from now on", file.name, fetched.sha256)
+    return fetched
+
+
+def _cached(file: File, target: Path, known: str | None) -> Fetched | None:
+    """Return the file that is in the cache; one that is damaged is set aside."""
+    if not target.is_file():
+        return None
+    sha256 = digest_of(target)
+    problem = _problem(target, sha256, file, known)
+    if not problem:
+        return Fetched(file.name, target, sha256, target.stat().st_size, "cache", _pinned(file))
+    log.warning("the cached %s is damaged (%s); fetching it again", file.name, problem)
+    _set_aside(target, target)
+    return None
 
 
 def _first_that_works(
@@ -93,6 +104,9 @@ def _first_that_works(
 ) -> Fetched:
     failures: list[str] = []
     for origin in _origins(recipe, file, options):
+        if options.offline and origin.startswith(WEB):
+            failures.append(f"{origin}: not tried, because of --offline")
+            continue
         with temporary_folder_beside(target) as folder:
             temporary = folder / target.name
             try:
@@ -109,11 +123,7 @@ def _first_that_works(
                     hint=f"the file is kept as {rejected} and not used; get the right one, or correct the recipe",
                 )
             os.replace(temporary, target)
-        pinned = bool(file.sha256 or file.sha384)
-        if not pinned and known is None:
-            _remember_digest(options.cache / recipe.name, file, sha256)
-            log.warning("%s is unpinned: its sha256 %s is remembered from now on", file.name, sha256)
-        return Fetched(file.name, target, sha256, target.stat().st_size, origin, pinned)
+        return Fetched(file.name, target, sha256, target.stat().st_size, origin, _pinned(file))
     told = "; ".join(failures) if failures else "there is nowhere to fetch it from"
     raise FetchError(
         f"{file.name} of {recipe.name} could not be had: {told}", hint=_hint(recipe, file, options)
@@ -122,26 +132,24 @@ def _first_that_works(
 
 def _hint(recipe: Recipe, file: File, options: FetchOptions) -> str:
     place = f"MIRROR/{recipe.name}/{file.name}"
-    if options.offline and any(url.startswith("http") for url in file.urls):
+    if options.offline and any(origin.startswith(WEB) for origin in _origins(recipe, file, options)):
         return f"drop --offline, or put the file at {place} and give --mirror MIRROR"
     return f"put the file at {place} and give --mirror MIRROR"
 
 
 def _origins(recipe: Recipe, file: File, options: FetchOptions) -> Iterator[str]:
-    """Yield where to look: the mirror first, then the recipe's URLs; no network when offline."""
+    """Yield where to look: the mirror first, then the recipe's URLs."""
     if options.mirror:
         if "://" in options.mirror:
             yield f"{options.mirror.rstrip('/')}/{quote(recipe.name)}/{quote(file.name)}"
         else:
             yield str(Path(options.mirror) / recipe.name / file.name)
-    for url in file.urls:
-        if not (options.offline and url.startswith(("http:", "https:"))):
-            yield url
+    yield from file.urls
 
 
 def _copy(origin: str, target: Path, file: File) -> None:
     """Write what is at `origin` to `target`; FileNotFoundError or ConnectionError where there is nothing."""
-    if origin.startswith(("http:", "https:")):
+    if origin.startswith(WEB):
         _download(origin, target, file)
         return
     if origin.startswith(SCHEME):
@@ -210,18 +218,26 @@ def _set_aside(bad: Path, target: Path) -> Path:
     return rejected
 
 
-def _locked_digest(folder: Path, file: File) -> str | None:
-    """Return the digest that the first fetch of an unpinned file had."""
-    if file.sha256 or file.sha384:
-        return None
-    try:
-        digest: str | None = json.loads((folder / "lock.json").read_text("utf-8")).get(file.name)
-    except (OSError, ValueError):
-        return None
-    return digest
+def _pinned(file: File) -> bool:
+    return bool(file.sha256 or file.sha384)
 
 
-def _remember_digest(folder: Path, file: File, sha256: str) -> None:
+def _remembered_digests(folder: Path) -> dict[str, str]:
+    """Return the digests that the first fetches of unpinned files had, by the files' names."""
     path = folder / "lock.json"
-    known = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    write_json(path, known | {file.name: sha256})
+    if not path.is_file():
+        return {}
+    try:
+        digests = json.loads(path.read_text("utf-8"))
+    except ValueError:
+        digests = None
+    if not isinstance(digests, dict):
+        raise FetchError(
+            f"{path} is damaged: the digests of unpinned files cannot be read from it",
+            hint="write their sha256 into the recipe, or delete that file to trust what is fetched next",
+        )
+    return digests
+
+
+def _remember_digest(folder: Path, fetched: Fetched) -> None:
+    write_json(folder / "lock.json", _remembered_digests(folder) | {fetched.name: fetched.sha256})

@@ -1,0 +1,224 @@
+"""Fetching from folders, files and real HTTP servers on loopback: the right file or a clear refusal."""
+
+import hashlib
+import http.server
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ssdconvert.errors import FetchError
+from ssdconvert.recipe import Recipe
+from ssdconvert.resources import package_file
+from ssdconvert.stages.fetch import FetchOptions, fetch
+
+CONTENT = bytes(range(256)) * 500
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+SHA384 = hashlib.sha384(CONTENT).hexdigest()
+
+
+class Server:
+    """An HTTP server on loopback; `pages` are path -> (status, body), `asked` what was asked for."""
+
+    def __init__(self) -> None:
+        self.pages: dict[str, tuple[int, bytes]] = {}
+        self.asked: list[str] = []
+        server = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                server.asked.append(self.path)
+                status, body = server.pages.get(self.path, (404, b"not here"))
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                try:
+                    self.wfile.write(body)
+                except OSError:
+                    return  # the client had enough
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.http.shutdown()
+    server.http.server_close()
+
+
+def recipe(tiny_recipe: Any, **file: Any) -> Recipe:
+    source = {"kind": "pytorch", "network": "ultraface", "files": [{"name": "m.pth", "urls": []} | file]}
+    made: Recipe = tiny_recipe(source=source)
+    return made
+
+
+def options(tmp_path: Path, **changes: Any) -> FetchOptions:
+    return FetchOptions(tmp_path / "cache", **changes)
+
+
+def names_in_cache(tmp_path: Path) -> list[str]:
+    folder = tmp_path / "cache" / "tiny"
+    return sorted(path.name for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+
+
+@pytest.fixture
+def mirror_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "mirror"
+    (folder / "tiny").mkdir(parents=True)
+    (folder / "tiny" / "m.pth").write_bytes(CONTENT)
+    return folder
+
+
+def test_from_a_mirror_folder_and_then_from_the_cache(
+    tmp_path: Path, tiny_recipe: Any, mirror_folder: Path
+) -> None:
+    wanted = recipe(tiny_recipe, size=len(CONTENT), sha256=SHA256)
+    (first,) = fetch(wanted, options(tmp_path, mirror=str(mirror_folder)))
+    assert first.path.read_bytes() == CONTENT
+    assert (first.sha256, first.bytes, first.pinned) == (SHA256, len(CONTENT), True)
+    assert first.origin == str(mirror_folder / "tiny" / "m.pth")
+    (mirror_folder / "tiny" / "m.pth").unlink()
+    (second,) = fetch(wanted, options(tmp_path))
+    assert (second.origin, second.path) == ("cache", first.path)
+
+
+def test_the_mirror_is_asked_first_then_each_url(tmp_path: Path, tiny_recipe: Any, server: Server) -> None:
+    server.pages["/b/m.pth"] = (200, CONTENT)
+    urls = [f"{server.url}/a/m.pth", f"{server.url}/b/m.pth", f"{server.url}/c/m.pth"]
+    (fetched,) = fetch(
+        recipe(tiny_recipe, urls=urls, sha256=SHA256), options(tmp_path, mirror=f"{server.url}/mirror/")
+    )
+    assert fetched.origin == urls[1]
+    assert server.asked == ["/mirror/tiny/m.pth", "/a/m.pth", "/b/m.pth"]
+
+
+def test_a_mirror_may_be_a_url(tmp_path: Path, tiny_recipe: Any, server: Server) -> None:
+    server.pages["/models/tiny/deep/m%20x.pth"] = (200, CONTENT)
+    wanted = recipe(tiny_recipe, name="deep/m x.pth", sha256=SHA256)
+    (fetched,) = fetch(wanted, options(tmp_path, mirror=f"{server.url}/models"))
+    assert fetched.path == tmp_path / "cache" / "tiny" / "deep" / "m x.pth"
+
+
+def test_files_and_the_package_are_sources_too(tmp_path: Path, tiny_recipe: Any) -> None:
+    (tmp_path / "with space.pth").write_bytes(CONTENT)
+    url = (tmp_path / "with space.pth").as_uri()
+    (fetched,) = fetch(recipe(tiny_recipe, urls=[url], sha256=SHA256), options(tmp_path, offline=True))
+    assert fetched.origin == url
+    wanted = recipe(tiny_recipe, name="p.jpg", urls=["package:images/portrait.jpg"])
+    (fetched,) = fetch(wanted, options(tmp_path, offline=True))
+    assert fetched.path.read_bytes() == package_file("package:images/portrait.jpg").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("pinned", "message"),
+    [
+        ({"size": 5}, f"expected 5 bytes, got {len(CONTENT)}"),
+        ({"sha256": "0" * 64}, f"expected sha256 {'0' * 64}, got {SHA256}"),
+        ({"sha384": "0" * 96}, f"expected sha384 {'0' * 96}, got {SHA384}"),
+        ({"sha256": SHA256, "sha384": "1" * 96}, "expected sha384"),
+    ],
+)
+def test_another_file_is_kept_aside_and_not_used(
+    tmp_path: Path, tiny_recipe: Any, mirror_folder: Path, pinned: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(FetchError, match=message) as caught:
+        fetch(recipe(tiny_recipe, **pinned), options(tmp_path, mirror=str(mirror_folder)))
+    assert caught.value.exit_code == 3
+    assert "m.pth.rejected" in caught.value.hint
+    assert names_in_cache(tmp_path) == ["m.pth.rejected"]
+
+
+def test_a_web_page_is_called_one(tmp_path: Path, tiny_recipe: Any, server: Server) -> None:
+    server.pages["/m.pth"] = (200, b"\n<!DOCTYPE html><html>moved</html>")
+    with pytest.raises(FetchError, match="an HTML page"):
+        fetch(recipe(tiny_recipe, urls=[f"{server.url}/m.pth"], sha256=SHA256), options(tmp_path))
+
+
+def test_more_than_was_promised_is_not_taken(tmp_path: Path, tiny_recipe: Any, server: Server) -> None:
+    server.pages["/m.pth"] = (200, b"x" * 50_000_000)
+    with pytest.raises(FetchError, match="expected 10 bytes"):
+        fetch(recipe(tiny_recipe, urls=[f"{server.url}/m.pth"], size=10), options(tmp_path))
+    (rejected,) = (tmp_path / "cache" / "tiny").glob("*.rejected")
+    assert rejected.stat().st_size < 5_000_000
+
+
+@pytest.mark.parametrize("status", [403, 404, 500, 503])
+def test_what_was_tried_is_told(tmp_path: Path, tiny_recipe: Any, server: Server, status: int) -> None:
+    server.pages["/m.pth"] = (status, b"no")
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        dead = f"http://127.0.0.1:{unused.getsockname()[1]}/m.pth"
+    with pytest.raises(FetchError) as caught:
+        fetch(recipe(tiny_recipe, urls=[f"{server.url}/m.pth", dead]), options(tmp_path))
+    assert f"{server.url}/m.pth" in caught.value.message
+    assert str(status) in caught.value.message
+    assert dead in caught.value.message
+    assert "refused" in caught.value.message
+    assert names_in_cache(tmp_path) == []
+
+
+def test_a_damaged_cache_is_mended(tmp_path: Path, tiny_recipe: Any, mirror_folder: Path) -> None:
+    wanted = recipe(tiny_recipe, sha256=SHA256)
+    (first,) = fetch(wanted, options(tmp_path, mirror=str(mirror_folder)))
+    first.path.write_bytes(CONTENT[:-1] + b"x")
+    (again,) = fetch(wanted, options(tmp_path, mirror=str(mirror_folder)))
+    assert again.origin != "cache"
+    assert again.path.read_bytes() == CONTENT
+
+
+def test_an_unpinned_file_is_remembered(tmp_path: Path, tiny_recipe: Any, mirror_folder: Path) -> None:
+    wanted = recipe(tiny_recipe)
+    (first,) = fetch(wanted, options(tmp_path, mirror=str(mirror_folder)))
+    assert not first.pinned
+    first.path.unlink()
+    (mirror_folder / "tiny" / "m.pth").write_bytes(b"something else")
+    with pytest.raises(FetchError, match=f"expected sha256 {SHA256}"):
+        fetch(wanted, options(tmp_path, mirror=str(mirror_folder)))
+
+
+def test_locked_refuses_what_is_unpinned(tmp_path: Path, tiny_recipe: Any, mirror_folder: Path) -> None:
+    wanted = recipe(tiny_recipe)
+    fetch(wanted, options(tmp_path, mirror=str(mirror_folder)))
+    with pytest.raises(FetchError, match="unpinned") as caught:
+        fetch(wanted, options(tmp_path, mirror=str(mirror_folder), locked=True))
+    assert SHA256 in caught.value.hint
+    fetch(recipe(tiny_recipe, sha256=SHA256), options(tmp_path, locked=True))
+
+
+def test_a_damaged_lock_file_is_not_taken_for_an_empty_one(
+    tmp_path: Path, tiny_recipe: Any, mirror_folder: Path
+) -> None:
+    fetch(recipe(tiny_recipe), options(tmp_path, mirror=str(mirror_folder)))
+    (tmp_path / "cache" / "tiny" / "lock.json").write_text("{")
+    with pytest.raises(FetchError, match=r"lock\.json is damaged"):
+        fetch(recipe(tiny_recipe), options(tmp_path))
+
+
+def test_offline_opens_no_socket(tmp_path: Path, tiny_recipe: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    wanted = recipe(tiny_recipe, urls=["https://example.invalid/m.pth"])
+    with pytest.raises(FetchError, match="because of --offline") as caught:
+        fetch(wanted, options(tmp_path, offline=True, mirror="http://example.invalid/mirror"))
+    assert "--offline" in caught.value.hint
+
+
+def test_a_cache_that_cannot_be_written(tmp_path: Path, tiny_recipe: Any, mirror_folder: Path) -> None:
+    (tmp_path / "cache").write_text("in the way")
+    with pytest.raises(FetchError, match="cannot be used") as caught:
+        fetch(recipe(tiny_recipe), options(tmp_path, mirror=str(mirror_folder)))
+    assert "--cache" in caught.value.hint
