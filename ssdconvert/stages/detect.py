@@ -69,25 +69,32 @@ def detections_document(
 
 def draw(pixels: Pixels, found: Sequence[Found], target: Path) -> None:
     """Write the picture with its boxes, names and scores; the format follows from the name of `target`."""
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
     image = Image.fromarray(pixels)
     canvas = ImageDraw.Draw(image)
     thickness = max(2, round(min(image.size) / 250))
-    font = ImageFont.load_default(size=max(12, round(min(image.size) / 28)))
     for detection in reversed(found):  # the best one on top
         colour = colour_of(detection.label)
         x1, y1, x2, y2 = detection.box
         canvas.rectangle((x1 - 1, y1 - 1, x2 + 1, y2 + 1), outline="black", width=thickness + 2)
         canvas.rectangle(detection.box, outline=colour, width=thickness)
     for detection in reversed(found):
-        _caption(canvas, image.size, detection, font)
+        _caption(canvas, image.size, detection)
     with written_atomically(target) as temporary:
         image.save(temporary)
 
 
-def _caption(canvas: Any, size: tuple[int, int], detection: Found, font: Any) -> None:
-    """Write name and score on a plate of the class's colour, above the box or where there is room."""
+def _caption(canvas: Any, size: tuple[int, int], detection: Found) -> None:
+    """Write name and score on a plate of the class's colour, above the box or where there is room.
+
+    Letters grow with the box, so that the captions of small neighbours do not hide each other, within
+    what is legible and what suits the picture.
+    """
+    from PIL import ImageFont
+
+    box_height = detection.box[3] - detection.box[1]
+    font = ImageFont.load_default(size=max(11, min(round(min(size) / 28), round(0.3 * box_height))))
     text = f"{detection.name} {detection.score:.2f}"
     left, top, right, bottom = canvas.textbbox((0, 0), text, font=font)
     width, height = right - left + 6, bottom - top + 6
