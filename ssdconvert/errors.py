@@ -21,6 +21,15 @@ class SsdconvertError(Exception):
         self.hint = hint
         self.stage = stage or self.default_stage
 
+    def to_json(self) -> dict[str, object]:
+        """Return what stands under `error` with --json."""
+        return {
+            "stage": self.stage,
+            "message": self.message,
+            "hint": self.hint,
+            "exit_code": self.exit_code,
+        }
+
 
 class WrongModel(SsdconvertError):
     """The model is wrong, or could not be shown to be right."""

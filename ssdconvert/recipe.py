@@ -214,10 +214,12 @@ class Detections(_Part):
 class Limits(_Part):
     """The gate's limits for one precision, where its defaults do not fit. null: the default."""
 
-    heads: Tolerance | None = Field(
-        None, description="Largest error of raw heads, relative to the output's scale."
+    heads: Annotated[Tolerance, Field(le=0.2)] | None = Field(
+        None, description="Largest error of raw heads, relative to the output's scale; 0.2 at most."
     )
-    score: Tolerance | None = Field(None, description="Largest score difference of a matched detection.")
+    score: Annotated[Tolerance, Field(le=0.2)] | None = Field(
+        None, description="Largest score difference of a matched detection; 0.2 at most."
+    )
     iou: Annotated[float, Field(ge=0.5, le=1)] | None = Field(
         None, description="Smallest IoU of a matched detection; below 0.5 boxes are not the same one."
     )

@@ -14,6 +14,7 @@ TOOLS = (
     "openvino-dev",
     "numpy",
     "opencv-python-headless",
+    "pillow",
 )
 
 

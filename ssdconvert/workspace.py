@@ -89,6 +89,18 @@ class Workspace:
                 stage="output",
             ) from error
 
+    def claim(self, recipe: str) -> None:
+        """Make the folder that of a recipe; RecipeError when it holds a build of another one."""
+        owner = self.folder / PRIVATE / "recipe"
+        if owner.is_file() and owner.read_text("utf-8") != recipe:
+            raise RecipeError(
+                f"{self.folder} holds a build of {owner.read_text('utf-8')}, not of {recipe}",
+                hint="give each recipe its own --output, or remove that folder",
+                stage="output",
+            )
+        with written_atomically(owner) as temporary:
+            temporary.write_text(recipe, "utf-8")
+
     def path(self, relative: str) -> Path:
         """Return where a file of the build is."""
         return self.folder / relative
@@ -169,14 +181,20 @@ def _flat(inputs: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     """Say in a few words which inputs differ."""
-    names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+    names = [name for name in {*before, *after} if before.get(name) != after.get(name)]
     if not names:
         return ""
-    first = names[0]
-    told = {"code": "ssdconvert itself changed"}.get(first)
-    if told is None:
-        old, new = _short(before.get(first)), _short(after.get(first))
-        told = f"{first} changed from {old} to {new}"
+    names.sort(key=lambda name: (name.startswith(("files.", "source.")), name))  # what people write, first
+    first, _, file = names[0].partition(".")
+    if first == "code":
+        told = "ssdconvert itself changed"
+    elif first in ("files", "source"):
+        told = f"{file} changed"
+    elif first in ("picture", "pictures"):
+        told = "the pictures changed"
+    else:
+        old, new = _short(before.get(names[0])), _short(after.get(names[0]))
+        told = f"{names[0]} changed from {old} to {new}"
     return told + (f", and {len(names) - 1} more" if len(names) > 1 else "")
 
 

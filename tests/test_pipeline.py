@@ -8,8 +8,9 @@ import pytest
 
 from ssdconvert.build_result import BuildOptions, BuildResult
 from ssdconvert.catalog import Catalog, shipped_recipes_folder
-from ssdconvert.errors import ConversionError, RecipeError
+from ssdconvert.errors import ConversionError, MissingDevice, RecipeError
 from ssdconvert.pipeline import STAGES, build
+from ssdconvert.resources import package_file
 from ssdconvert.stages.fetch import FetchOptions
 from ssdconvert.workspace import digest_of
 
@@ -29,7 +30,9 @@ def reason(result: BuildResult, name: str) -> str:
 
 def artefacts(folder: Path) -> dict[str, str]:
     files = (
-        path for path in folder.rglob("*") if path.is_file() and path.name not in ("lock", "stages.json")
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and path.name not in ("lock", "stages.json", "recipe")
     )
     return {path.relative_to(folder).as_posix(): digest_of(path) for path in files}
 
@@ -181,6 +184,68 @@ def test_an_ir_that_is_not_asked_for_any_more_is_gone(copy: Path) -> None:
     assert result.verdict == "pass"
     assert not (copy / "out" / "FP32" / "ssd-demo.xml").exists()
     assert [entry["precision"] for entry in result.artefacts if entry["precision"]] == ["FP16", "FP16"]
+
+
+def test_evidence_goes_before_what_it_stands_for(copy: Path, recipe: Path) -> None:
+    recipe.write_text(recipe.read_text("utf-8").replace("mean: [123.675", "mean: [100"), "utf-8")
+    assert built(recipe, copy, until="convert").verdict == "unverified"
+    left = set(artefacts(copy / "out"))
+    assert not left & {"report.json", "report.md", "manifest.json", "reference.png", "detections.json"}
+
+
+def test_a_lower_precision_alone_is_backed_by_fp32(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of one grey level in the mean is within the limits of 16-bit weights, and wrong."""
+    import ssdconvert.stages.convert as stage
+
+    true_arguments = stage.conversion_arguments
+    wrong = {"mean_values": {"image": [124.675, 117.28, 104.53]}}
+    monkeypatch.setattr(stage, "conversion_arguments", lambda recipe: true_arguments(recipe) | wrong)
+    options = BuildOptions(copy / "other", FetchOptions(copy / "cache"), ("FP16",))
+    result = build(Catalog().find("ssd-demo"), options)
+    assert result.verdict == "fail"
+    assert result.verification is not None
+    assert result.verification.reason.startswith("FP32 IR")
+    assert not (copy / "other" / "FP32").exists()
+
+
+def test_a_device_that_was_absent_is_asked_for_again(copy: Path) -> None:
+    def on(*devices: str, required: tuple[str, ...] = ()) -> BuildResult:
+        options = BuildOptions(copy / "out", FetchOptions(copy / "cache"), None, devices, required)
+        return build(Catalog().find("ssd-demo"), options)
+
+    assert on("CPU", "NOSUCH").verdict == "pass"
+    assert statuses(on("CPU", "NOSUCH"))["verify"] == "done"
+    with pytest.raises(MissingDevice):
+        on("CPU", "NOSUCH", required=("NOSUCH",))
+
+
+def test_a_folder_of_another_recipe_is_refused(copy: Path, recipe: Path) -> None:
+    other = recipe.with_name("other.yaml")
+    other.write_text(recipe.read_text("utf-8").replace("name: ssd-demo\n", "name: other\n"), "utf-8")
+    with pytest.raises(RecipeError, match="holds a build of ssd-demo, not of other"):
+        built(other, copy)
+
+
+def test_pictures_are_told_apart_by_more_than_their_names(copy: Path, recipe: Path) -> None:
+    for folder, source in (("a", "shapes-1.jpg"), ("b", "shapes-2.jpg")):
+        (recipe.parent / folder).mkdir()
+        shutil.copy(package_file(f"package:images/{source}"), recipe.parent / folder / "p.jpg")
+    text = re.sub(r"pictures: .*", "pictures: [a/p.jpg, b/p.jpg]", recipe.read_text("utf-8"))
+    recipe.write_text(text, "utf-8")
+    assert statuses(built(recipe, copy))["verify"] == "done"
+    assert statuses(built(recipe, copy))["verify"] == "cached"
+    shutil.copy(package_file("package:images/shapes-3.jpg"), recipe.parent / "a" / "p.jpg")
+    again = built(recipe, copy)
+    assert statuses(again)["verify"] == "done"
+    assert reason(again, "verify") == "the pictures changed"
+    assert again.verification is not None
+    assert again.verification.pictures == ("a/p.jpg", "b/p.jpg")
+
+
+def test_boxes_in_pixels_are_refused(tmp_path: Path, recipe: Path) -> None:
+    recipe.write_text(recipe.read_text("utf-8").replace("units: normalised", "units: pixels"), "utf-8")
+    with pytest.raises(RecipeError, match="boxes in pixels"):
+        built(recipe, tmp_path)
 
 
 def test_no_artefact_knows_where_it_was_made(folder: Path) -> None:

@@ -399,7 +399,12 @@ recipes = st.fixed_dictionaries(
         "limits": st.dictionaries(
             precisions,
             st.fixed_dictionaries(
-                {}, optional={"heads": tolerances, "score": tolerances, "iou": st.floats(0.5, 1)}
+                {},
+                optional={
+                    "heads": st.floats(1e-9, 0.2),
+                    "score": st.floats(1e-9, 0.2),
+                    "iou": st.floats(0.5, 1),
+                },
             ),
         ),
         "accuracy": st.lists(

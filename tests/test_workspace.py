@@ -19,8 +19,18 @@ def test_digests_are_hashlibs(tmp_path: Path) -> None:
     assert digest_of(tmp_path / "f", "sha384") == hashlib.sha384(content).hexdigest()
 
 
-def test_the_code_has_one_digest() -> None:
-    assert code_digest() == code_digest()
+def test_the_digest_of_the_code_follows_its_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ssdconvert.workspace.__file__", str(tmp_path / "workspace.py"))
+    (tmp_path / "stages").mkdir()
+    (tmp_path / "workspace.py").write_text("a = 1\n")
+    (tmp_path / "stages" / "convert.py").write_text("b = 1\n")
+    first = code_digest()
+    (tmp_path / "notes.txt").write_text("no source")
+    assert code_digest() == first
+    (tmp_path / "stages" / "convert.py").write_text("b = 2\n")
+    changed = code_digest()
+    (tmp_path / "stages" / "convert.py").rename(tmp_path / "stages" / "export.py")
+    assert len({first, changed, code_digest()}) == 3
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:

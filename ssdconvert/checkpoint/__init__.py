@@ -16,6 +16,7 @@ from ssdconvert.errors import ConversionError
 
 PREFIXES = ("module.1.", "module.")  # DataParallel around Sequential(.., network), or around the network
 MODULES_LIMIT, TENSORS_LIMIT = 10_000, 100_000  # far above any network: what nested references could cost
+LONGEST_NAME = 1_000  # characters of a tensor's key
 SHOWN = 8  # of each sort of unfitting key
 
 Records = dict[str, TensorRecord]
@@ -96,6 +97,8 @@ def _module_tensors(root: Inert) -> Records:
     waiting, visited = [("", root)], 0
     while waiting:
         prefix, module = waiting.pop()
+        if len(prefix) > LONGEST_NAME:
+            raise RefusedError(f"the module tree has no end, or names without end: {prefix[:80]!a}...")
         state = module.state if type(module.state) is dict else {}
         parts: list[Any] = [state.get(part) for part in ("_parameters", "_buffers", "_modules")]
         if any(type(part) is not dict for part in parts):

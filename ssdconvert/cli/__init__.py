@@ -93,6 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has gone
         sys.exit(141)
+    except OSError as error:  # a full disk, a folder that may not be read: nothing that a report would mend
+        tell("system", str(error), "make room, or correct the permissions, and run the command again", 2)
     except Exception as error:  # anything else is ours to mend
         hint = "this is a bug in ssdconvert: report it with the output of the same command and -v"
         tell("bug", f"{type(error).__name__}: {error}", hint, BUG)

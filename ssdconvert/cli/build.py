@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ssdconvert.stages.fetch import FetchOptions
 
 
-@click.command("build")
+@click.command("build", short_help="Everything, from fetch to manifest; skips what is up to date.")
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @output_folder_option
 @precision_option
@@ -38,16 +38,31 @@ def build_command(names: Sequence[str], settings: Settings, **options: Any) -> N
 
     NAME is a recipe's name (see `ssdconvert list`) or the path of a recipe file.
     """
-    results = [run_recipe(name, settings, many=len(names) > 1, **options) for name in names]
-    documents = [result.to_json() for result in results]
+    for name in names:
+        options["catalog"].find(name)  # a name that does not exist is told before anything is built
+    results: list[BuildResult] = []
+    errors: list[SsdconvertError] = []
+    for name in names:
+        try:
+            results.append(run_recipe(name, settings, many=len(names) > 1, **options))
+        except SsdconvertError as error:
+            if len(names) == 1:
+                raise
+            settings.progress(f"error[{error.stage}]: {error.message}")
+            errors.append(error)
     from ssdconvert.cli.render import build_text
 
+    documents = [result.to_json() for result in results] + [{"error": error.to_json()} for error in errors]
     text = "\n".join(build_text(result) for result in results)
-    settings.result(text, documents[0] if len(documents) == 1 else documents)
+    settings.result(text, documents[0] if len(names) == 1 else documents)
     raise_unless_right(results, settings)
+    if errors and settings.as_json:
+        click.get_current_context().exit(errors[0].exit_code)
+    if errors:
+        raise errors[0]
 
 
-@click.command("export")
+@click.command("export", short_help="The ONNX graph of a recipe.")
 @click.argument("name")
 @output_folder_option
 @fetch_options
@@ -59,7 +74,7 @@ def export_command(name: str, settings: Settings, **options: Any) -> None:
     settings.result(f"{result.output / f'{result.recipe}.onnx'}", result.to_json())
 
 
-@click.command("convert")
+@click.command("convert", short_help="The IR of a recipe, not verified.")
 @click.argument("name")
 @output_folder_option
 @precision_option
@@ -94,6 +109,7 @@ def run_recipe(
     from ssdconvert.pipeline import build
 
     entry = catalog.find(name)
+    devices, required = ([name.upper() for name in names] for names in (devices, required))
     if many and output is not None:
         raise RecipeError(
             "--output names one folder, and several recipes are given", hint="build them one by one"
@@ -102,7 +118,7 @@ def run_recipe(
     options = BuildOptions(
         output or Path("build") / entry.recipe.name,
         fetching,
-        tuple(precisions) or None,
+        tuple(precision.upper() for precision in precisions) or None,
         wanted,
         tuple(required),
         rerun,

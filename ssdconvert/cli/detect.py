@@ -1,18 +1,14 @@
 """`detect`: one picture through a built model, as text, JSON and a picture."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from ssdconvert.cli.options import Settings, output_options, recipe_options
+from ssdconvert.cli.options import Settings, output_options
 from ssdconvert.errors import RecipeError
 
-if TYPE_CHECKING:
-    from ssdconvert.catalog import Catalog
 
-
-@click.command("detect")
+@click.command("detect", short_help="What a built model finds in a picture.")
 @click.argument("model")
 @click.argument("image", type=click.Path(path_type=Path))
 @click.option(
@@ -28,7 +24,6 @@ if TYPE_CHECKING:
     "--output", type=click.Path(path_type=Path, dir_okay=False), default="out.png", show_default=True,
     help="The picture with what was found; its name says the format.",
 )  # fmt: skip
-@recipe_options
 @output_options
 def detect_command(
     model: str,
@@ -37,7 +32,6 @@ def detect_command(
     precision: str | None,
     device: str,
     output: Path,
-    catalog: "Catalog",
     settings: Settings,
 ) -> None:
     """Show what a model finds in IMAGE.
@@ -48,10 +42,9 @@ def detect_command(
     from ssdconvert.pictures import read_picture
     from ssdconvert.stages.detect import detect, detections_document, draw
 
-    ir, recipe_name = _find_ir(model, precision)
-    recipe = catalog.find(recipe_name).recipe
+    ir = _find_ir(model, precision)
     pixels = read_picture(image)
-    found, ran_on = detect(recipe, ir, pixels, device, threshold)
+    found, ran_on = detect(ir, pixels, device.upper(), threshold)
     try:
         draw(pixels, found, output)
     except (OSError, ValueError) as error:
@@ -64,23 +57,20 @@ def detect_command(
     settings.result(found_text(found, output), document)
 
 
-def _find_ir(model: str, precision: str | None) -> tuple[Path, str]:
-    """Return the path of the .xml and the name of the recipe that it was built from."""
+def _find_ir(model: str, precision: str | None) -> Path:
+    """Return the path of the .xml that MODEL stands for."""
     if not model.endswith(".xml"):
         name = Path(model).stem if model.endswith((".yaml", ".yml")) else model
         folders = [precision] if precision else ["FP32", "FP16"]
         paths = [Path("build") / name / folder / f"{name}.xml" for folder in folders]
         for path in paths:
             if path.is_file():
-                return path, model
+                return path
         raise RecipeError(
             f"{model} is not built: there is no {paths[0]}",
             hint=f"run `ssdconvert build {model}`",
             stage="detect",
         )
-    path = Path(model)
-    if not path.is_file():
-        raise RecipeError(f"there is no {path}", hint="check the path", stage="detect")
-    from ssdconvert.stages.detect import recipe_of
-
-    return path, recipe_of(path)
+    if not Path(model).is_file():
+        raise RecipeError(f"there is no {model}", hint="check the path", stage="detect")
+    return Path(model)

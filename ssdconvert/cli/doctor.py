@@ -10,7 +10,7 @@ import click
 from ssdconvert.cli.options import Settings, cache_option, output_options
 
 
-@click.command("doctor")
+@click.command("doctor", short_help="Versions, devices, cache.")
 @cache_option
 @output_options
 def doctor_command(cache: Path, settings: Settings) -> None:

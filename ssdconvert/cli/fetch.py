@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ssdconvert.stages.fetch import FetchOptions
 
 
-@click.command("fetch")
+@click.command("fetch", short_help="The files of recipes, checked, into the cache.")
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @fetch_options
 @recipe_options

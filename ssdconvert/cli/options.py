@@ -7,12 +7,9 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
-
-if TYPE_CHECKING:
-    pass
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -111,6 +108,8 @@ def fetch_options(command: Command) -> Command:
     def wrapped(cache: Path, mirror: str | None, offline: bool, locked: bool, **others: Any) -> Any:
         from ssdconvert.stages.fetch import FetchOptions
 
+        if mirror and "://" not in mirror:
+            mirror = os.path.expanduser(mirror)
         return command(fetching=FetchOptions(cache, mirror, offline, locked), **others)
 
     return wrapped  # type: ignore[return-value]

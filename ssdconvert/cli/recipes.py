@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ssdconvert.catalog import Catalog
 
 
-@click.command("list")
+@click.command("list", short_help="What recipes there are.")
 @cache_option
 @recipe_options
 @output_options
@@ -31,7 +31,7 @@ def list_command(catalog: "Catalog", cache: Path, settings: Settings) -> None:
                 "classes": recipe.classes,
                 "licence": recipe.licence,
                 "cached": all(p.is_file() and size in (None, p.stat().st_size) for p, size in files),
-                "built": (Path("build") / recipe.name / "manifest.json").is_file(),
+                "built": _verdict(Path("build") / recipe.name / "manifest.json") == "pass",
             }
         )
     for warning in catalog.warnings:
@@ -45,7 +45,7 @@ def list_command(catalog: "Catalog", cache: Path, settings: Settings) -> None:
     settings.result("\n".join(lines), documents)
 
 
-@click.command("show")
+@click.command("show", short_help="What a recipe says.")
 @click.argument("name")
 @recipe_options
 @output_options
@@ -57,7 +57,7 @@ def show_command(name: str, catalog: "Catalog", settings: Settings) -> None:
     settings.result(recipe_text(entry), entry.recipe.model_dump(mode="json", by_alias=True))
 
 
-@click.command("schema")
+@click.command("schema", short_help="What a recipe may say.")
 @output_options
 def schema_command(settings: Settings) -> None:
     """Print the JSON Schema of a recipe."""
@@ -67,3 +67,14 @@ def schema_command(settings: Settings) -> None:
 
     schema = recipe_schema()
     settings.result(json.dumps(schema, indent=2, ensure_ascii=False), schema)
+
+
+def _verdict(manifest: Path) -> str | None:
+    """Return the verdict in a build's manifest; None where there is no manifest."""
+    import json
+
+    try:
+        verdict: str = json.loads(manifest.read_text("utf-8"))["verdict"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return verdict

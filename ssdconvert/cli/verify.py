@@ -11,29 +11,27 @@ from ssdconvert.cli.options import (
     fetch_options,
     output_folder_option,
     output_options,
-    precision_option,
     recipe_options,
     require_device_option,
 )
 
 
-@click.command("verify")
+@click.command("verify", short_help="The gate: is the IR still the model?")
 @click.argument("name")
 @output_folder_option
-@precision_option
 @device_option
 @require_device_option
 @fetch_options
 @recipe_options
 @output_options
 def verify_command(name: str, settings: Settings, **options: Any) -> None:
-    """Compare the IR of a recipe with the original, always anew; build first what is not up to date.
+    """Compare the IRs of a recipe with the original, always anew; build first what is not up to date.
 
     Exits with 1 when the model is wrong or could not be shown to be right.
     """
     from ssdconvert.cli.render import verification_text
 
-    result = run_recipe(name, settings, until="verify", rerun=("verify",), **options)
+    result = run_recipe(name, settings, rerun=("verify",), **options)
     assert result.verification is not None
     settings.result(verification_text(result.verification), result.verification.to_json())
     raise_unless_right([result], settings)

@@ -16,7 +16,8 @@ class Check:
 
     `hop` is what the candidate is (`onnx`, `simplified`, `ir`), `input` the picture, `output` the
     tensor. `required` is the smallest limit that would have passed. `value` is None where nothing
-    was measured, or where the measured value is not a number.
+    was measured, or where the measured value is not a number. `executed_on` is the device that really
+    ran (AUTO and MULTI fall back silently) and `execution_precision` the type that it computed in.
     """
 
     hop: str
@@ -32,6 +33,8 @@ class Check:
     required: float | None
     status: Status
     reason: str = ""
+    executed_on: str = ""
+    execution_precision: str = ""
     statistics: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -61,6 +64,11 @@ class Verification:
         if any(check.status == "inconclusive" for check in self.checks):
             return "inconclusive"
         return "pass"
+
+    @property
+    def skipped(self) -> bool:
+        """Whether something that was asked for was not there to be checked."""
+        return any(check.status == "skipped" for check in self.checks)
 
     @property
     def reason(self) -> str:

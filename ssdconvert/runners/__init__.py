@@ -9,9 +9,10 @@ Arrays = dict[str, NDArray[Any]]
 
 
 class Runner(Protocol):
-    """A model in an engine. `runtime` and `device` say which, for the report."""
+    """A model in an engine: its version, the device that really runs, and the type that it computes in."""
 
     runtime: str
-    device: str
+    executed_on: str
+    execution_precision: str
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays: ...

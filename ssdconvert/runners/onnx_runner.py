@@ -15,7 +15,8 @@ from ssdconvert.runners import Arrays
 class OnnxRunner:
     """The file at `path` on the CPU; `extra` names inner tensors to return beside its outputs."""
 
-    device = "CPU"
+    executed_on = "CPU"
+    execution_precision = "f32"
 
     def __init__(self, path: Path, extra: Sequence[str] = ()) -> None:
         import onnx

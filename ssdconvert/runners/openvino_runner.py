@@ -14,14 +14,13 @@ from ssdconvert.runners import Arrays
 class OpenvinoRunner:
     """The IR at `path` on `device`; `extra` names inner tensors to return beside its outputs.
 
-    `execution_devices` is what really ran. Raises MissingDevice where `device` is not there, and
-    ConversionError where the file cannot be read, compiled, or has no tensor of an `extra` name.
+    Raises MissingDevice where `device` is not there, and ConversionError where the file cannot be
+    read, compiled, or has no tensor of an `extra` name.
     """
 
     def __init__(self, path: Path, device: str = "CPU", extra: Sequence[str] = ()) -> None:
         import openvino
 
-        self.device = device
         self.runtime = f"openvino {openvino.get_version().split('-')[0]}"
         core = openvino.Core()
         try:
@@ -29,30 +28,40 @@ class OpenvinoRunner:
             self.output_names = [name_of(port) for port in model.outputs]
             outputs = [model.add_outputs(name)[0] for name in extra if name not in self.output_names]
         except RuntimeError as error:
-            raise ConversionError(
-                f"{path} cannot be read by OpenVINO: {first_line(error)}",
-                hint="build the model again; an IR is a pair of .xml and .bin",
-                stage="load",
-            ) from error
+            raise unreadable(path, error) from error
         self.output_names += [name_of(port) for port in outputs]
-        if not _is_there(core, device):
-            raise MissingDevice(
-                f"OpenVINO finds no device {device} on this machine",
-                hint=f"devices here: {', '.join(core.available_devices)}; see `ssdconvert doctor`",
-            )
+        _refuse_absent(core, device)
         try:
             self.compiled = core.compile_model(model, device, {"INFERENCE_PRECISION_HINT": "f32"})
         except RuntimeError as error:
             raise ConversionError(
-                f"{path} cannot be compiled for {device}: {first_line(error)}", hint="see `ssdconvert doctor`"
+                f"{path} cannot be compiled for {device}: {first_line(error)}",
+                hint="see `ssdconvert doctor`",
             ) from error
-        self.execution_precision = self.compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
-        self.execution_devices = list(self.compiled.get_property("EXECUTION_DEVICES"))
+        self.executed_on = ", ".join(self._property("EXECUTION_DEVICES", [device]))
+        hint = self._property("INFERENCE_PRECISION_HINT", "not told")
+        self.execution_precision = hint if isinstance(hint, str) else hint.get_type_name()
+
+    def _property(self, name: str, otherwise: Any) -> Any:
+        """Return what the compiled model says of itself; AUTO and MULTI do not answer everything."""
+        try:
+            return self.compiled.get_property(name)
+        except RuntimeError:
+            return otherwise
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
         """Return every output by name."""
         results = self.compiled(dict(feeds), share_inputs=False)
         return {name: np.array(results[index]) for index, name in enumerate(self.output_names)}
+
+
+def unreadable(path: Path, error: Exception) -> ConversionError:
+    """Return the failure that a file stands for which OpenVINO does not read."""
+    return ConversionError(
+        f"{path} cannot be read by OpenVINO: {first_line(error)}",
+        hint="build the model again; an IR is a pair of .xml and .bin",
+        stage="load",
+    )
 
 
 def name_of(port: Any) -> str:
@@ -67,8 +76,14 @@ def first_line(error: Exception) -> str:
     return (telling or lines or [type(error).__name__])[0]
 
 
-def _is_there(core: Any, device: str) -> bool:
-    """Say whether a device such as GPU or GPU.1 is there; AUTO, MULTI and the like are left to compiling."""
-    if ":" in device or device in ("AUTO", "MULTI", "HETERO", "BATCH"):
-        return True
-    return any(found == device or found.split(".")[0] == device for found in core.available_devices)
+def _refuse_absent(core: Any, device: str) -> None:
+    """Raise MissingDevice unless a device such as GPU.1, or each of `AUTO:GPU,CPU`, is there."""
+    kind, _, listed = device.partition(":")
+    composite = kind in ("AUTO", "MULTI", "HETERO", "BATCH")
+    wanted = [name.partition("(")[0] for name in listed.split(",") if name] if composite else [device]
+    for name in wanted:
+        if not any(name in (found, found.partition(".")[0]) for found in core.available_devices):
+            raise MissingDevice(
+                f"OpenVINO finds no device {name} on this machine",
+                hint=f"devices here: {', '.join(core.available_devices)}; see `ssdconvert doctor`",
+            )

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 class TorchRunner:
     """`network` in evaluation mode on the CPU; its outputs get `output_names` in order."""
 
-    device = "CPU"
+    executed_on = "CPU"
+    execution_precision = "f32"
 
     def __init__(self, network: "torch.nn.Module", output_names: Sequence[str]) -> None:
         import torch

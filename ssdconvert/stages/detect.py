@@ -1,5 +1,6 @@
 """Detect: one picture through the shipped IR, as a deployer would, with a drawing of what it found."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ssdconvert.errors import RecipeError
-from ssdconvert.recipe import Recipe
-from ssdconvert.runners.openvino_runner import OpenvinoRunner
+from ssdconvert.recipe import Input
+from ssdconvert.runners.openvino_runner import OpenvinoRunner, unreadable
 from ssdconvert.ssd.detections import Detections
 from ssdconvert.ssd.preprocess import Pixels, converted_input
 from ssdconvert.stages.verify import detections_in
@@ -32,14 +33,49 @@ class Found:
         return {"label": self.label, "name": self.name, "score": self.score, "box": list(self.box)}
 
 
-def detect(
-    recipe: Recipe, ir: Path, pixels: Pixels, device: str, threshold: float
-) -> tuple[list[Found], str]:
+@dataclass(frozen=True)
+class Deployed:
+    """What an IR of ours says of itself: how it is fed, and what its labels mean."""
+
+    names: tuple[str, ...]
+    input: Input
+
+
+def deployed(ir: Path) -> Deployed:
+    """Read an IR's own description, so that no recipe is needed, and no wrong one can be taken.
+
+    Raises ConversionError for a file that OpenVINO cannot read, RecipeError for an IR of somebody else.
+    """
+    import openvino
+
+    try:
+        model = openvino.Core().read_model(ir)
+    except RuntimeError as error:
+        raise unreadable(ir, error) from error
+    if not model.has_rt_info(["ssdconvert", "recipe"]):
+        raise RecipeError(
+            f"{ir} does not say how it is fed", hint="give a file that ssdconvert built", stage="detect"
+        )
+
+    def fact(name: str) -> str:
+        return str(model.get_rt_info(["ssdconvert", name]).astype(str))
+
+    mode, interpolation, library = fact("resize").split()
+    spec = {
+        "name": model.inputs[0].get_any_name(),
+        "shape": list(model.inputs[0].get_shape()),
+        "color": {"model": fact("baked_model_color"), "converted": fact("input_color")},
+        "resize": {"mode": mode, "filter": interpolation, "library": library},
+    }
+    return Deployed(tuple(fact("labels").split("\n")), Input.model_validate_json(json.dumps(spec)))
+
+
+def detect(ir: Path, pixels: Pixels, device: str, threshold: float) -> tuple[list[Found], str]:
     """Return what the IR finds in a picture above a score, best first, and the device that really ran."""
+    model = deployed(ir)
     runner = OpenvinoRunner(ir, device)
-    outputs = runner.run({recipe.input.name: converted_input(pixels, recipe.input)})
-    found = in_words(detections_in(outputs).above(threshold), recipe.class_names, pixels)
-    return found, ", ".join(runner.execution_devices)
+    outputs = runner.run({model.input.name: converted_input(pixels, model.input)})
+    return in_words(detections_in(outputs).above(threshold), model.names, pixels), runner.executed_on
 
 
 def in_words(detections: Detections, names: Sequence[str], pixels: Pixels) -> list[Found]:
@@ -114,20 +150,3 @@ def colour_of(label: int) -> tuple[int, int, int]:
 
     red, green, blue = colorsys.hsv_to_rgb((label * 0.618034) % 1.0, 0.85, 1.0)
     return int(255 * red), int(255 * green), int(255 * blue)
-
-
-def recipe_of(ir: Path) -> str:
-    """Return the name of the recipe that an IR of ours was built from.
-
-    Raises RecipeError for an IR that does not say.
-    """
-    import openvino
-
-    model = openvino.Core().read_model(ir)
-    if not model.has_rt_info(["ssdconvert", "recipe"]):
-        raise RecipeError(
-            f"{ir} does not say which recipe it was built from",
-            hint="give a file that ssdconvert built",
-            stage="detect",
-        )
-    return str(model.get_rt_info(["ssdconvert", "recipe"]).astype(str))

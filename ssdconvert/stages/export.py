@@ -14,7 +14,7 @@ from ssdconvert.errors import ConversionError
 from ssdconvert.onnx_graph import rename, strip
 from ssdconvert.recipe import Recipe
 from ssdconvert.stages.load import Original
-from ssdconvert.tails.nms import add_nms_tail
+from ssdconvert.tails.nms import OUTPUTS, add_nms_tail
 from ssdconvert.workspace import written_atomically
 
 if TYPE_CHECKING:
@@ -80,6 +80,12 @@ def _from_onnx(recipe: Recipe, original: Original) -> "onnx.ModelProto":
     del model.graph.input[:]  # IR version 3 and exporters of its time list weights as inputs
     model.graph.input.extend(inputs)
     current = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    if current > recipe.opset:
+        raise ConversionError(
+            f"{original.model.name} is of opset {current}, the recipe asks for {recipe.opset}",
+            hint=f"write opset: {current} into the recipe",
+            stage="export",
+        )
     if current < recipe.opset:
         try:
             model = onnx.version_converter.convert_version(model, recipe.opset)
@@ -92,4 +98,6 @@ def _from_onnx(recipe: Recipe, original: Original) -> "onnx.ModelProto":
     model.ir_version = max(model.ir_version, 4)
     for ours, theirs in original.tensor_names.items():
         rename(model.graph, theirs, ours)
+    for name in OUTPUTS:  # inner tensors that happen to be called as the outputs of the tail
+        rename(model.graph, name, f"original/{name}")
     return model

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ssdconvert.checkpoint import load_state_dict
@@ -62,6 +63,9 @@ def _load_pytorch(recipe: Recipe, source: PytorchSource, path: Path) -> Original
     network = build_network(source.network, height, width, recipe.classes, source.options)
     expected = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
     checkpoint = load_state_dict(path, expected)
+    own = network.state_dict()
+    for key, array in checkpoint.tensors.items():
+        _refuse_unusable(path, key, array, own[key].is_floating_point())
     tensors = {key: torch.from_numpy(array) for key, array in checkpoint.tensors.items()}
     network.load_state_dict(tensors, strict=False)
     default_boxes = network.default_boxes()  # type: ignore[operator]
@@ -70,6 +74,37 @@ def _load_pytorch(recipe: Recipe, source: PytorchSource, path: Path) -> Original
     return Original(
         heads, len(default_boxes), network, TorchRunner(network, heads.names), names, checkpoint.notes
     )
+
+
+def _refuse_unusable(path: Path, key: str, array: NDArray[Any], floating: bool) -> None:
+    """Raise ConversionError for a weight of another kind of number, or with values that are none."""
+    if np.issubdtype(array.dtype, np.floating) != floating:
+        problem = (
+            f"{key} holds {array.dtype}, expected {'floating-point numbers' if floating else 'integers'}"
+        )
+    elif not np.isfinite(array).all():
+        problem = f"{key} holds NaN or infinity"
+    else:
+        return
+    raise ConversionError(
+        f"{path.name}: {problem}",
+        hint="the checkpoint is damaged or quantised: get the float one",
+        stage="load",
+    )
+
+
+def _refuse_external_data(path: Path) -> None:
+    """Raise ConversionError for an ONNX file whose weights lie in other files: nobody checked those."""
+    import onnx
+
+    graph = onnx.load(path, load_external_data=False).graph
+    for tensor in graph.initializer:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            raise ConversionError(
+                f"{path.name} keeps the weight {tensor.name} in another file",
+                hint="save it in one file: onnx.save(onnx.load(FILE), FILE)",
+                stage="load",
+            )
 
 
 def _load_onnx(recipe: Recipe, source: OnnxSource, path: Path) -> Original:
@@ -81,6 +116,7 @@ def _load_onnx(recipe: Recipe, source: OnnxSource, path: Path) -> Original:
             hint="write source.heads: {scores: NAME, boxes: NAME}",
         )
     runner = OnnxRunner(path)
+    _refuse_external_data(path)
     shapes = {output.name: output.shape for output in runner.session.get_outputs()}
     heads = Heads()
     names = dict(zip(heads.names, (source.heads.scores, source.heads.boxes), strict=True))

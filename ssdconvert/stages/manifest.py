@@ -1,11 +1,13 @@
 """Manifest: one document that ties artefacts to recipe, sources, tools and verdict. No time, no place."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from ssdconvert.recipe import Recipe, recipe_digest
 from ssdconvert.stages.convert import conversion_arguments
 from ssdconvert.stages.fetch import Fetched
+from ssdconvert.stages.verify import DEFAULT_LIMITS, limits_of
 from ssdconvert.versions import tool_versions
 from ssdconvert.workspace import Workspace, digest_of
 
@@ -26,9 +28,14 @@ def artefact_entries(workspace: Workspace, artefacts: Mapping[str, str | None]) 
 
 
 def manifest_document(
-    recipe: Recipe, files: Sequence[Fetched], artefacts: Sequence[Mapping[str, Any]], verdict: str, code: str
+    recipe: Recipe,
+    files: Sequence[Fetched],
+    artefacts: Sequence[Mapping[str, Any]],
+    verdict: str,
+    code: str,
+    gate: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return the manifest of a build."""
+    """Return the manifest of a build; `gate` is what verification was given beside the recipe."""
     return {
         "schema": SCHEMA_VERSION,
         "recipe": {"name": recipe.name, "sha256": recipe_digest(recipe)},
@@ -41,6 +48,7 @@ def manifest_document(
         "stages": {
             "export": {"opset": recipe.opset},
             "convert": conversion_arguments(recipe),
+            "verify": {**gate, "limits": {p: asdict(limits_of(recipe, p)) for p in DEFAULT_LIMITS}},
         },
         "verdict": verdict,
         "artifacts": [dict(entry) for entry in artefacts],

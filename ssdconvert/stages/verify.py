@@ -40,6 +40,8 @@ class GateLimits:
 # of a head, 0.002 of a score and an IoU of 0.04 on the smallest boxes.
 DEFAULT_LIMITS = {"FP32": GateLimits(1e-4, 1e-4, 0.999), "FP16": GateLimits(2e-2, 1e-2, 0.93)}
 
+FARTHEST_BOX = 5  # boxes are not clipped, and may leave the picture, but by a few of its sides at most
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -137,6 +139,7 @@ def _judge(
     base = Check(
         candidate.hop, "heads", candidate.device, runner.runtime, candidate.precision,
         reference.picture, "", "", None, None, None, "skipped",
+        executed_on=runner.executed_on, execution_precision=runner.execution_precision,
     )  # fmt: skip
     for name in original.heads.names:
         yield _head_check(base, name, reference.heads[name], outputs[name], limits)
@@ -219,6 +222,9 @@ def broken_promises(recipe: Recipe, outputs: Mapping[str, NDArray[Any]]) -> list
             ((labels[~unused] >= 1) & (labels[~unused] < recipe.classes)).all()
         ),
         "boxes are not x_min <= x_max, y_min <= y_max": bool((boxes[:, :2] <= boxes[:, 2:]).all()),
+        f"boxes leave 0..1 by more than {FARTHEST_BOX}: are they pixels?": bool(
+            ((boxes >= -FARTHEST_BOX) & (boxes <= 1 + FARTHEST_BOX)).all()
+        ),
     }
     return [promise for promise, kept in promises.items() if not kept]
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssdconvert.errors import RecipeError
+from ssdconvert.errors import ConversionError, RecipeError
 from ssdconvert.ssd.detections import Detections
-from ssdconvert.stages.detect import Found, colour_of, detect, detections_document, draw, in_words, recipe_of
+from ssdconvert.stages.detect import Found, colour_of, deployed, detect, detections_document, draw, in_words
 
 
 def test_boxes_are_pixels_of_the_picture_cut_at_its_edges() -> None:
@@ -21,7 +21,7 @@ def test_boxes_are_pixels_of_the_picture_cut_at_its_edges() -> None:
 
 
 def test_what_is_found_is_best_first_and_above_the_threshold(tiny: Any) -> None:
-    found, device = detect(tiny.recipe, tiny.irs["FP32"], tiny.pictures[0][1], "CPU", 0.4)
+    found, device = detect(tiny.irs["FP32"], tiny.pictures[0][1], "CPU", 0.4)
     assert device == "CPU"
     scores = [detection.score for detection in found]
     assert scores == sorted(scores, reverse=True)
@@ -61,8 +61,25 @@ def test_the_document_has_the_promised_keys() -> None:
     }
 
 
-def test_an_ir_knows_its_recipe(tiny: Any, mirror: Path) -> None:
-    assert recipe_of(tiny.irs["FP32"]) == "tiny"
+def test_an_ir_says_how_it_is_fed(tiny: Any) -> None:
+    model = deployed(tiny.irs["FP16"])
+    assert model.names == ("cat", "dog")
+    own = tiny.recipe.input
+    assert (model.input.name, model.input.shape, model.input.color, model.input.resize) == (
+        own.name,
+        own.shape,
+        own.color,
+        own.resize,
+    )
+
+
+def test_an_ir_of_somebody_else_is_refused(mirror: Path) -> None:
     foreign = mirror / "face-detection-retail-0004" / "FP16" / "face-detection-retail-0004.xml"
-    with pytest.raises(RecipeError, match="does not say which recipe"):
-        recipe_of(foreign)
+    with pytest.raises(RecipeError, match="does not say how it is fed"):
+        deployed(foreign)
+
+
+def test_a_file_that_is_no_ir_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "m.xml").write_text("<net/>")
+    with pytest.raises(ConversionError, match=r"m\.xml cannot be read"):
+        deployed(tmp_path / "m.xml")

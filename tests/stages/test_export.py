@@ -5,6 +5,7 @@ import numpy as np
 import onnx
 import pytest
 
+from ssdconvert.errors import ConversionError
 from ssdconvert.runners.onnx_runner import OnnxRunner
 from ssdconvert.ssd.preprocess import original_input
 from ssdconvert.stages.export import export
@@ -56,6 +57,38 @@ def test_the_same_bytes_every_time_and_no_word_of_this_machine(tiny: Any, tmp_pa
     assert content == tiny.exported.read_bytes()
     assert str(Path(__file__).parents[2]).encode() not in content
     assert b"site-packages" not in content
+
+
+def inner_tensor_called_labels(path: Path) -> Path:
+    """Heads of an SSD at opset 17, by way of an inner tensor with the name of one of our outputs."""
+    make, floats = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
+    scores = np.linspace(0.01, 0.99, 15, dtype=np.float32).reshape(1, 5, 3)
+    boxes = np.tile(np.array([0.1, 0.1, 0.4, 0.5], np.float32), (1, 5, 1))
+    nodes = [
+        onnx.helper.make_node("ReduceMean", ["picture"], ["labels"], axes=[1, 2, 3], keepdims=0),
+        onnx.helper.make_node("Add", ["s", "labels"], ["scores"]),
+        onnx.helper.make_node("Add", ["b", "labels"], ["boxes"]),
+    ]
+    weights = [onnx.numpy_helper.from_array(scores, "s"), onnx.numpy_helper.from_array(boxes, "b")]
+    outputs = [make("scores", floats, [1, 5, 3]), make("boxes", floats, [1, 5, 4])]
+    graph = onnx.helper.make_graph(nodes, "g", [make("picture", floats, [1, 3, 48, 64])], outputs, weights)
+    onnx.save(
+        onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), path
+    )
+    return path
+
+
+def test_a_graph_may_use_the_names_of_our_outputs(tmp_path: Path, tiny_recipe: Any) -> None:
+    heads = {"scores": "scores", "boxes": "boxes"}
+    source = {"kind": "onnx", "files": [{"name": "m.onnx", "urls": []}], "heads": heads}
+    file = inner_tensor_called_labels(tmp_path / "m.onnx")
+    recipe = tiny_recipe(source=source, opset=17)
+    export(recipe, load(recipe, {"m.onnx": file}), tmp_path / "out.onnx")
+    outputs = OnnxRunner(tmp_path / "out.onnx").run({"picture": np.zeros((1, 3, 48, 64), np.float32)})
+    assert outputs["labels"].dtype == np.int64
+    recipe = tiny_recipe(source=source, opset=13)
+    with pytest.raises(ConversionError, match="of opset 17, the recipe asks for 13"):
+        export(recipe, load(recipe, {"m.onnx": file}), tmp_path / "out.onnx")
 
 
 def test_published_onnx_lists_no_weights_among_its_inputs(mirror: Path, tmp_path: Path) -> None:

@@ -222,3 +222,56 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path, tiny_recipe: Any, mirror
     with pytest.raises(FetchError, match="cannot be used") as caught:
         fetch(recipe(tiny_recipe), options(tmp_path, mirror=str(mirror_folder)))
     assert "--cache" in caught.value.hint
+
+
+def test_a_refused_or_broken_connection_falls_through_to_the_next_url(
+    tmp_path: Path, tiny_recipe: Any, server: Server
+) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        dead = f"http://127.0.0.1:{unused.getsockname()[1]}/m.pth"
+    with socket.create_server(("127.0.0.1", 0)) as breaking:
+
+        def break_off() -> None:
+            connection, _ = breaking.accept()
+            with connection:
+                connection.recv(10_000)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 128000\r\n\r\n" + CONTENT[:1000])
+
+        threading.Thread(target=break_off, daemon=True).start()
+        broken = f"http://127.0.0.1:{breaking.getsockname()[1]}/m.pth"
+        server.pages["/m.pth"] = (200, CONTENT)
+        whole = f"{server.url}/m.pth"
+        (fetched,) = fetch(recipe(tiny_recipe, urls=[dead, broken, whole]), options(tmp_path))
+    assert (fetched.origin, fetched.sha256) == (whole, SHA256)
+    assert names_in_cache(tmp_path) == ["lock.json", "m.pth"]
+
+
+def test_a_wrong_file_does_not_poison_the_cache(
+    tmp_path: Path, tiny_recipe: Any, mirror_folder: Path
+) -> None:
+    wanted = recipe(tiny_recipe, name="deep/m.pth", sha256=SHA256)
+    (mirror_folder / "tiny" / "deep").mkdir()
+    (mirror_folder / "tiny" / "deep" / "m.pth").write_bytes(b"wrong")
+    with pytest.raises(FetchError):
+        fetch(wanted, options(tmp_path, mirror=str(mirror_folder)))
+    assert (tmp_path / "cache" / "tiny" / "deep" / "m.pth.rejected").read_bytes() == b"wrong"
+    with pytest.raises(FetchError, match="nowhere to fetch it from"):
+        fetch(wanted, options(tmp_path))
+    (mirror_folder / "tiny" / "deep" / "m.pth").write_bytes(CONTENT)
+    (fetched,) = fetch(wanted, options(tmp_path, mirror=str(mirror_folder)))
+    assert fetched.path.read_bytes() == CONTENT
+
+
+def test_an_unpinned_file_that_was_put_into_the_cache_is_remembered_too(
+    tmp_path: Path, tiny_recipe: Any
+) -> None:
+    target = tmp_path / "cache" / "tiny" / "m.pth"
+    target.parent.mkdir(parents=True)
+    target.write_bytes(CONTENT)
+    (fetched,) = fetch(recipe(tiny_recipe), options(tmp_path))
+    assert (fetched.origin, fetched.pinned) == ("cache", False)
+    target.write_bytes(b"something else")
+    with pytest.raises(FetchError, match="could not be had"):
+        fetch(recipe(tiny_recipe), options(tmp_path))
+    assert names_in_cache(tmp_path) == ["lock.json", "m.pth.rejected"]

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from ssdconvert.errors import ConversionError, RecipeError
 from ssdconvert.stages.load import load
@@ -88,6 +89,29 @@ def test_an_onnx_file_that_does_not_fit_is_refused(
     file = heads_file(tmp_path / "m.onnx")
     with pytest.raises(ConversionError, match=message):
         load(tiny_recipe(**changes), {"m.onnx": file})
+
+
+def test_weights_in_another_file_are_refused(tmp_path: Path, tiny_recipe: Any) -> None:
+    model = onnx.load(heads_file(tmp_path / "m.onnx"))
+    onnx.save(model, tmp_path / "m.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
+    with pytest.raises(ConversionError, match="in another file"):
+        load(tiny_recipe(source=onnx_source()), {"m.onnx": tmp_path / "m.onnx"})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda t: t * float("nan"), "NaN or infinity"),
+        (lambda t: t.to(torch.int8), "holds int8, expected floating-point"),
+        (lambda t: t.to(torch.complex64), "holds complex64, expected floating-point"),
+    ],
+)
+def test_weights_that_are_no_weights_are_refused(tiny: Any, tmp_path: Path, spoil: Any, message: str) -> None:
+    state = torch.load(tiny.checkpoint, weights_only=True)
+    state["base_net.0.0.weight"] = spoil(state["base_net.0.0.weight"])
+    torch.save(state, tmp_path / "tiny.pth")
+    with pytest.raises(ConversionError, match=f"base_net.0.0.weight.*{message}"):
+        load(tiny.recipe, {"tiny.pth": tmp_path / "tiny.pth"})
 
 
 def test_a_file_that_is_no_onnx_is_refused(tmp_path: Path, tiny_recipe: Any) -> None:

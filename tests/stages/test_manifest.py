@@ -14,11 +14,13 @@ def test_the_manifest_ties_everything_together(tmp_path: Path, tiny_recipe: Any)
         {"path": "a.onnx", "sha256": digest_of(tmp_path / "a.onnx"), "bytes": 5, "precision": None}
     ]
     files = [Fetched("tiny.pth", tmp_path / "tiny.pth", "ab" * 32, 7, "cache", True)]
-    document = manifest_document(tiny_recipe(), files, artefacts, "pass", "cd" * 32)
+    document = manifest_document(tiny_recipe(), files, artefacts, "pass", "cd" * 32, {"devices": ["CPU"]})
     assert document["recipe"]["name"] == "tiny"
     assert document["sources"] == [{"name": "tiny.pth", "sha256": "ab" * 32, "bytes": 7, "pinned": True}]
     assert document["artifacts"] == artefacts
     assert document["verdict"] == "pass"
     assert document["stages"]["convert"]["reverse_input_channels"] is True
+    assert document["stages"]["verify"]["devices"] == ["CPU"]
+    assert document["stages"]["verify"]["limits"]["FP32"]["heads"] == 1e-4
     assert document["tools"]["openvino"] == "2024.6.0"
     assert str(tmp_path) not in str(document)

@@ -81,7 +81,7 @@ def test_a_wrong_weight_before_conversion_is_named_as_the_graphs_fault(tiny: Any
 class Altered:
     """A runner whose outputs are changed on their way out."""
 
-    device = "CPU"
+    executed_on, execution_precision = "CPU", "f32"
 
     def __init__(self, tiny: Any, change: Callable[[Arrays], Arrays]) -> None:
         self.runner = OpenvinoRunner(tiny.irs["FP32"], "CPU", tiny.original.heads.names)
@@ -181,6 +181,27 @@ def test_an_absent_device_is_skipped_with_the_reason(tiny: Any) -> None:
     assert result.verdict == "pass"
 
 
+@pytest.mark.parametrize("device", ["AUTO", "MULTI:CPU", "HETERO:CPU"])
+def test_what_really_ran_is_written_down(tiny: Any, device: str) -> None:
+    result = judge(tiny, devices=(device,))
+    assert result.verdict == "pass", result.reason
+    checks = [check for check in result.checks if check.device == device]
+    assert {check.executed_on for check in checks} == {"CPU"}
+    assert {check.execution_precision for check in checks} <= {"f32", "not told"}
+
+
+@pytest.mark.parametrize("device", ["AUTO:NOSUCH,CPU", "MULTI:NOSUCH", "HETERO:NOSUCH,CPU", "NOSUCH.1"])
+def test_a_list_with_an_absent_device_is_skipped(tiny: Any, device: str) -> None:
+    result = judge(tiny, devices=("CPU", device))
+    assert {check.status for check in result.checks if check.device == device} == {"skipped"}
+
+
+def test_boxes_in_pixels_break_the_contract(tiny: Any) -> None:
+    result = altered(tiny, lambda outputs: outputs | {"bboxes": outputs["bboxes"] * 64})
+    assert result.verdict == "fail"
+    assert "are they pixels?" in result.reason
+
+
 def test_only_absent_devices_prove_nothing(tiny: Any) -> None:
     assert judge(tiny, devices=("NOSUCH",)).verdict == "inconclusive"
 
@@ -193,8 +214,8 @@ def test_a_required_device_must_be_there(tiny: Any) -> None:
 
 
 def test_a_recipe_may_set_its_own_limits(tiny_recipe: Any) -> None:
-    recipe = tiny_recipe(limits={"FP16": {"heads": 0.5}})
-    assert limits_of(recipe, "FP16") == replace(DEFAULT_LIMITS["FP16"], heads=0.5)
+    recipe = tiny_recipe(limits={"FP16": {"heads": 0.1}})
+    assert limits_of(recipe, "FP16") == replace(DEFAULT_LIMITS["FP16"], heads=0.1)
     assert limits_of(recipe, "FP32") == DEFAULT_LIMITS["FP32"]
 
 
