@@ -164,7 +164,7 @@ def test_a_recipe_is_frozen(write: Write) -> None:
         (
             "[cat, dog]",
             "coco",
-            "19: detections.labels: expected a list of class names, or one of coco-80, voc-20",
+            "19: detections.labels: expected a list of class names, or one of coco-80, coco-91, voc-20",
         ),
         ("[cat, dog]", "[]", "19: detections.labels: expected at least 1 item(s)"),
         ("[cat, dog]", "[cat, cat]", "19: detections.labels: expected no two alike ('cat' is there twice)"),
