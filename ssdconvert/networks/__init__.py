@@ -3,6 +3,7 @@
 `build(height, width, classes, **options)` returns a module whose `forward(image [1, 3, H, W])`
 gives class logits [1, P, C] and box offsets [1, P, 4], and which tells its `default_boxes()`
 (`centres` [P, 4]) and `variances`. `classes` counts the background; `options` come from the recipe.
+Modules with a leading underscore hold what families share.
 """
 
 import importlib
@@ -31,7 +32,8 @@ class SSDNetwork(Protocol):
 
 def families() -> list[str]:
     """Return the names that a recipe's `source.network` may have."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    names = (module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(name for name in names if not name.startswith("_"))
 
 
 def build_network(
