@@ -195,6 +195,9 @@ class Detections(_Part):
     labels: Labels = Field(
         description="Class names without the background, label 1 first: a shipped list's name or a list."
     )
+    clip: bool = Field(
+        False, description="Boxes are cut at the input's edges before NMS: torchvision does, others do not."
+    )
     score_threshold: Annotated[float, Field(ge=0, lt=1)] = Field(
         description="A score must be greater than this."
     )

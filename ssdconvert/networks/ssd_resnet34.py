@@ -84,6 +84,7 @@ class SSDResNet34(nn.Module):
     """
 
     variances = (0.1, 0.2)
+    largest_size_offset = None
 
     def __init__(self, image_size: int = 1200, classes: int = 81, width: float = 1.0) -> None:
         super().__init__()

@@ -98,6 +98,7 @@ class Ultraface(nn.Module):
     """`forward(image [N, 3, H, W])` gives class logits [N, P, C] and box offsets [N, P, 4]."""
 
     variances = (0.1, 0.2)
+    largest_size_offset = None
 
     def __init__(self, variant: str, image_width: int, image_height: int, classes: int = 2) -> None:
         super().__init__()
