@@ -162,7 +162,10 @@ class Color(_Part):
 class Resize(_Part):
     """Resizing, as the original's own preprocessing does it."""
 
-    mode: Literal["stretch"] = Field(description="stretch: to the input's size, aspect ratio not kept.")
+    mode: Literal["stretch", "crop"] = Field(
+        description="stretch: to the input's size, aspect ratio not kept; crop: aspect ratio kept, what "
+        "overhangs the input is cut off on both sides."
+    )
     filter: Literal["bilinear"] = Field(description="Interpolation.")
     library: Literal["opencv", "pillow"] = Field(
         description="Whose bilinear: Pillow's averages when it shrinks, OpenCV's does not."

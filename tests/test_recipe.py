@@ -357,7 +357,7 @@ inputs = st.fixed_dictionaries(
         ),
         "resize": st.fixed_dictionaries(
             {
-                "mode": st.just("stretch"),
+                "mode": st.sampled_from(["stretch", "crop"]),
                 "filter": st.just("bilinear"),
                 "library": st.sampled_from(["opencv", "pillow"]),
             }
