@@ -19,12 +19,15 @@ COCO_80 = (
 # COCO_CATEGORY_IDS[label - 1] is the `category_id` of that label in COCO's annotations; some ids are unused.
 COCO_CATEGORY_IDS = tuple(i for i in range(1, 91) if i not in {12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
 
+# Labels are COCO's category ids here, as torchvision numbers them: 90 names, those of unused ids "N/A".
+COCO_91 = tuple(dict(zip(COCO_CATEGORY_IDS, COCO_80, strict=True)).get(i, "N/A") for i in range(1, 91))
+
 VOC_20 = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable",
     "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
 
-LABEL_LISTS = {"coco-80": COCO_80, "voc-20": VOC_20}
+LABEL_LISTS = {"coco-80": COCO_80, "coco-91": COCO_91, "voc-20": VOC_20}
 
 
 def label_names(reference: str | Sequence[str]) -> tuple[str, ...]:

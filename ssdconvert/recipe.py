@@ -162,7 +162,10 @@ class Color(_Part):
 class Resize(_Part):
     """Resizing, as the original's own preprocessing does it."""
 
-    mode: Literal["stretch"] = Field(description="stretch: to the input's size, aspect ratio not kept.")
+    mode: Literal["stretch", "crop"] = Field(
+        description="stretch: to the input's size, aspect ratio not kept; crop: aspect ratio kept, what "
+        "overhangs the input is cut off on both sides."
+    )
     filter: Literal["bilinear"] = Field(description="Interpolation.")
     library: Literal["opencv", "pillow"] = Field(
         description="Whose bilinear: Pillow's averages when it shrinks, OpenCV's does not."
@@ -194,6 +197,9 @@ class Detections(_Part):
     )
     labels: Labels = Field(
         description="Class names without the background, label 1 first: a shipped list's name or a list."
+    )
+    clip: bool = Field(
+        False, description="Boxes are cut at the input's edges before NMS: torchvision does, others do not."
     )
     score_threshold: Annotated[float, Field(ge=0, lt=1)] = Field(
         description="A score must be greater than this."

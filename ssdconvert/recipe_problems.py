@@ -26,6 +26,7 @@ EXPECTED = {
     "string_too_short": "text that is not empty",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
+    "bool_type": "true or false",
     "float_type": "a number",
     "finite_number": "a finite number",
     "tuple_type": "a list",

@@ -42,6 +42,27 @@ def test_shipped_recipes_load(name: str) -> None:
 def test_the_issue_s_recipes_are_shipped() -> None:
     assert {"ssd-demo", "ultraface-rfb-320", "ultraface-slim-320"} <= set(SHIPPED)
     assert {"ultraface-rfb-320-onnx", "ultraface-slim-320-onnx"} <= set(SHIPPED)
+    assert {"ssd-resnet34-1200", "ssd300-resnet50", "ssd300-resnet50-hub"} <= set(SHIPPED)
+    assert {"ssd300-vgg16", "ssdlite320-mobilenet-v3"} <= set(SHIPPED)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_recipes_fit_their_networks(name: str) -> None:
+    """Their input and options are taken, and the heads' outputs are those of the labels."""
+    import torch
+
+    from ssdconvert.networks import build_network
+
+    recipe = Catalog().find(name).recipe
+    if recipe.source.kind != "pytorch":
+        return
+    height, width = recipe.input.shape[2:]
+    with torch.device("meta"):
+        network = build_network(recipe.source.network, height, width, recipe.classes, recipe.source.options)
+        logits, offsets = network.eval()(torch.zeros(1, 3, height, width))
+    count = len(network.default_boxes())  # type: ignore[operator]
+    assert logits.shape == (1, count, recipe.classes)
+    assert offsets.shape == (1, count, 4)
 
 
 @pytest.mark.skipif(not MIRROR.is_dir(), reason="no ../shared/mirror")

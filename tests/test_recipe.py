@@ -68,7 +68,7 @@ def test_defaults(write: Write) -> None:
     recipe = load_recipe(write(GOOD))
     assert recipe.input.color.converted == "bgr"
     assert (recipe.input.mean, recipe.input.scale) == ((0, 0, 0), (1, 1, 1))
-    assert recipe.detections.at_iou_threshold == "keep"
+    assert (recipe.detections.at_iou_threshold, recipe.detections.clip) == ("keep", False)
     assert (recipe.precisions, recipe.opset) == (("FP32", "FP16"), 13)
     assert (recipe.pictures, recipe.limits, recipe.accuracy, recipe.notes) == ((), {}, (), ())
     assert (recipe.class_names, recipe.classes) == (("cat", "dog"), 3)
@@ -164,7 +164,7 @@ def test_a_recipe_is_frozen(write: Write) -> None:
         (
             "[cat, dog]",
             "coco",
-            "19: detections.labels: expected a list of class names, or one of coco-80, voc-20",
+            "19: detections.labels: expected a list of class names, or one of coco-80, coco-91, voc-20",
         ),
         ("[cat, dog]", "[]", "19: detections.labels: expected at least 1 item(s)"),
         ("[cat, dog]", "[cat, cat]", "19: detections.labels: expected no two alike ('cat' is there twice)"),
@@ -201,6 +201,7 @@ def test_a_recipe_is_frozen(write: Write) -> None:
             "24: limits.FP16.head: unknown key, did you mean",
         ),
         ("keep: 100", "keep: 100\nlimits: {FP16: {score: 0}}", "24: limits.FP16.score: expected more than 0"),
+        ("keep: 100", "keep: 100\n  clip: 1", "24: detections.clip: expected true or false, got 1"),
         ("keep: 100", "keep: 100\nkeep: 100", "24: keep: unknown key"),
         (
             "keep: 100",
@@ -356,7 +357,7 @@ inputs = st.fixed_dictionaries(
         ),
         "resize": st.fixed_dictionaries(
             {
-                "mode": st.just("stretch"),
+                "mode": st.sampled_from(["stretch", "crop"]),
                 "filter": st.just("bilinear"),
                 "library": st.sampled_from(["opencv", "pillow"]),
             }
@@ -378,7 +379,7 @@ detections = st.fixed_dictionaries(
         "per_class": counts,
         "keep": counts,
     },
-    optional={"at_iou_threshold": st.sampled_from(["keep", "suppress"])},
+    optional={"at_iou_threshold": st.sampled_from(["keep", "suppress"]), "clip": st.booleans()},
 )
 precisions = st.sampled_from(["FP32", "FP16", "INT8"])
 recipes = st.fixed_dictionaries(
@@ -467,6 +468,7 @@ TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "integer": (int,),
     "number": (int, float),
+    "boolean": (bool,),
     "null": (type(None),),
 }
 IGNORED = {"title", "description", "default", "$defs", "$schema", "discriminator"}
@@ -481,7 +483,9 @@ def fits(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> bool:
     is_list, is_map = isinstance(value, list), isinstance(value, dict)
     checks: dict[str, Callable[[Any], bool]] = {
         "$ref": lambda ref: fits(value, root["$defs"][ref.rpartition("/")[2]], root),
-        "type": lambda kind: isinstance(value, TYPES[kind]) and not isinstance(value, bool),
+        "type": lambda kind: (
+            isinstance(value, TYPES[kind]) and isinstance(value, bool) == (kind == "boolean")
+        ),
         "const": lambda constant: value == constant,
         "enum": lambda values: value in values,
         "anyOf": lambda options: any(fits(value, option, root) for option in options),

@@ -114,7 +114,7 @@ def recipe_text(entry: CatalogEntry) -> str:
         f"scores f32 [1, {rule.keep}]",
         f"  picture     {spec.resize.mode} to {width}x{height}, {spec.resize.filter} ({spec.resize.library})",
         f"  detections  score > {rule.score_threshold:g}, best {rule.per_class} of a class, IoU {rule.iou_threshold:g} "
-        f"({rule.at_iou_threshold} at equality), best {rule.keep} in all",
+        f"({rule.at_iou_threshold} at equality{', boxes clipped first' if rule.clip else ''}), best {rule.keep} in all",
         f"  labels      0 background, {_labels_text(recipe.class_names)}",
         *(f"  accuracy    {a.metric} {a.value:g} by {a.by} ({a.source})" for a in recipe.accuracy),
         *(f"  note        {note}" for note in recipe.notes),

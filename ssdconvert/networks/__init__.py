@@ -2,7 +2,9 @@
 
 `build(height, width, classes, **options)` returns a module whose `forward(image [1, 3, H, W])`
 gives class logits [1, P, C] and box offsets [1, P, 4], and which tells its `default_boxes()`
-(`centres` [P, 4]) and `variances`. `classes` counts the background; `options` come from the recipe.
+(`centres` [P, 4]), its `variances` and its `largest_size_offset` (see `ssdconvert.ssd.boxes.decode`).
+`classes` counts the background; `options` come from the recipe. Modules with a leading underscore
+hold what families share.
 """
 
 import importlib
@@ -23,6 +25,7 @@ class SSDNetwork(Protocol):
     """What every network of this package offers beside being an nn.Module."""
 
     variances: tuple[float, float]
+    largest_size_offset: float | None
 
     def default_boxes(self) -> "FloatArray": ...
 
@@ -31,7 +34,8 @@ class SSDNetwork(Protocol):
 
 def families() -> list[str]:
     """Return the names that a recipe's `source.network` may have."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    names = (module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(name for name in names if not name.startswith("_"))
 
 
 def build_network(

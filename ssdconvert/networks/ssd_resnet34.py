@@ -7,9 +7,9 @@ Differences from the usual SSD: the heads have stride 3, the extra blocks have b
 normalisation, and a head's channels are coordinate-major (channel = coordinate * A + anchor).
 """
 
-import torch
 from torch import Tensor, nn
 
+from ssdconvert.networks._predictions import coordinate_major
 from ssdconvert.ssd.default_boxes import FloatArray, mlperf_default_boxes
 
 ASPECT_RATIOS = ((2,), (2, 3), (2, 3), (2, 3), (2,), (2,))
@@ -84,6 +84,7 @@ class SSDResNet34(nn.Module):
     """
 
     variances = (0.1, 0.2)
+    largest_size_offset = None
 
     def __init__(self, image_size: int = 1200, classes: int = 81, width: float = 1.0) -> None:
         super().__init__()
@@ -118,15 +119,7 @@ class SSDResNet34(nn.Module):
         maps = [self.model(image)]
         for block in self.additional_blocks:
             maps.append(block(maps[-1]))
-        batch = image.shape[0]
-        # each head (N, 4*A, H, W) -> (N, 4, A*H*W); joined on the boxes: (N, 4, P) -> (N, P, 4)
-        offsets = torch.cat(
-            [head(m).reshape(batch, 4, -1) for head, m in zip(self.loc, maps, strict=True)], 2
-        )
-        logits = torch.cat(
-            [head(m).reshape(batch, self.classes, -1) for head, m in zip(self.conf, maps, strict=True)], 2
-        )
-        return logits.transpose(1, 2), offsets.transpose(1, 2)
+        return coordinate_major(self.conf, maps, self.classes), coordinate_major(self.loc, maps, 4)
 
     def default_boxes(self) -> FloatArray:
         """Return the default boxes that belong to the P predictions, `centres` [P, 4] in 0..1."""

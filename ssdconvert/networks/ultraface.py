@@ -8,6 +8,7 @@ Heads are anchor-major: channel = anchor * K + k.
 import torch
 from torch import Tensor, nn
 
+from ssdconvert.networks._predictions import anchor_major
 from ssdconvert.ssd.default_boxes import FloatArray, ultraface_default_boxes
 
 MIN_BOXES = ((10, 16, 24), (32, 48), (64, 96), (128, 192, 256))  # pixels of the input
@@ -97,6 +98,7 @@ class Ultraface(nn.Module):
     """`forward(image [N, 3, H, W])` gives class logits [N, P, C] and box offsets [N, P, 4]."""
 
     variances = (0.1, 0.2)
+    largest_size_offset = None
 
     def __init__(self, variant: str, image_width: int, image_height: int, classes: int = 2) -> None:
         super().__init__()
@@ -143,18 +145,9 @@ class Ultraface(nn.Module):
             start = end
         maps.append(self.extras[0](x))
         return (
-            self._predictions(self.classification_headers, maps, self.classes),
-            self._predictions(self.regression_headers, maps, 4),
+            anchor_major(self.classification_headers, maps, self.classes),
+            anchor_major(self.regression_headers, maps, 4),
         )
-
-    @staticmethod
-    def _predictions(heads: nn.ModuleList, maps: list[Tensor], numbers: int) -> Tensor:
-        # each head (N, A*K, H, W) -> (N, H, W, A*K) -> (N, H*W*A, K)
-        flat = [
-            head(m).permute(0, 2, 3, 1).reshape(m.shape[0], -1, numbers)
-            for head, m in zip(heads, maps, strict=True)
-        ]
-        return torch.cat(flat, 1)
 
     def default_boxes(self) -> FloatArray:
         """Return the default boxes that belong to the P predictions, `centres` [P, 4] in 0..1."""

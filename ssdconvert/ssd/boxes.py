@@ -20,14 +20,23 @@ def to_centres(corners: FloatArray) -> FloatArray:
     return np.concatenate([(low + high) / 2, high - low], axis=-1)
 
 
-def decode(offsets: FloatArray, default_boxes: FloatArray, variances: tuple[float, float]) -> FloatArray:
+def decode(
+    offsets: FloatArray,
+    default_boxes: FloatArray,
+    variances: tuple[float, float],
+    largest_size_offset: float | None = None,
+) -> FloatArray:
     """Return the `corners` [..., P, 4] that `offsets` [..., P, 4] mean at default boxes [P, 4] (`centres`).
 
     Centre-size coding of the SSD paper: centre = default + offset * variance[0] * default size,
-    size = default size * exp(offset * variance[1]). Nothing is clipped.
+    size = default size * exp(offset * variance[1]), the exponent being `largest_size_offset` at most.
+    Nothing is clipped.
     """
     centre = default_boxes[:, :2] + offsets[..., :2] * variances[0] * default_boxes[:, 2:]
-    size = default_boxes[:, 2:] * np.exp(offsets[..., 2:] * variances[1])
+    exponent = offsets[..., 2:] * variances[1]
+    if largest_size_offset is not None:
+        exponent = np.minimum(exponent, offsets.dtype.type(largest_size_offset))
+    size = default_boxes[:, 2:] * np.exp(exponent)
     return to_corners(np.concatenate([centre, size], axis=-1))
 
 

@@ -37,7 +37,7 @@ class SuppressionRule(Protocol):
 class Detections:
     """Detections of one picture, best first.
 
-    `boxes` f32 [N, 4] corners in 0..1, not clipped; `labels` i64 [N], 1 is the first class;
+    `boxes` f32 [N, 4] corners in 0..1, clipped if the recipe says so; `labels` i64 [N], 1 is the first class;
     `scores` f32 [N].
     """
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from ssdconvert.ssd.boxes import FloatArray, decode
 from ssdconvert.ssd.detections import softmax
 
@@ -12,10 +14,14 @@ CLASS_PROBABILITIES, DECODED_BOXES = "class_probabilities", "decoded_boxes"
 
 @dataclass(frozen=True)
 class BoxCoding:
-    """What offsets are relative to: default boxes, `centres` [P, 4] in 0..1, and their variances."""
+    """What offsets are relative to: default boxes, `centres` [P, 4] in 0..1, and their variances.
+
+    `largest_size_offset` limits the offset of a size after its variance, see `ssdconvert.ssd.boxes.decode`.
+    """
 
     default_boxes: FloatArray
     variances: tuple[float, float]
+    largest_size_offset: float | None = None
 
 
 @dataclass(frozen=True)
@@ -23,10 +29,12 @@ class Heads:
     """The two tensors that detections are made of.
 
     With a `coding`: class logits [1, P, C] and box offsets [1, P, 4]. Without: class probabilities
-    [1, P, C] and decoded boxes, corners in 0..1, [1, P, 4]. Class 0 is the background.
+    [1, P, C] and decoded boxes, corners in 0..1, [1, P, 4]. Class 0 is the background. With `clip`,
+    decoded boxes are then cut at the input's edges, before anything is suppressed.
     """
 
     coding: BoxCoding | None = None
+    clip: bool = False
 
     @property
     def scores(self) -> str:
@@ -46,6 +54,8 @@ class Heads:
     def decoded(self, outputs: Mapping[str, FloatArray]) -> tuple[FloatArray, FloatArray]:
         """Return class probabilities [P, C] and corners [P, 4] of one picture from the tensors by name."""
         scores, boxes = outputs[self.scores][0], outputs[self.boxes][0]
-        if self.coding is None:
-            return scores, boxes
-        return softmax(scores), decode(boxes, self.coding.default_boxes, self.coding.variances)
+        if self.coding is not None:
+            coding = self.coding
+            boxes = decode(boxes, coding.default_boxes, coding.variances, coding.largest_size_offset)
+            scores = softmax(scores)
+        return scores, np.clip(boxes, 0, 1) if self.clip else boxes

@@ -29,6 +29,9 @@ class Resize(Protocol):
     """How a picture becomes the input's size."""
 
     @property
+    def mode(self) -> str: ...
+
+    @property
     def library(self) -> str: ...
 
 
@@ -52,14 +55,45 @@ class InputSpec(Protocol):
 
 
 def resized(pixels: Pixels, spec: InputSpec) -> Pixels:
-    """Stretch RGB pixels [H, W, 3] to the input's size by the recipe's bilinear filter.
+    """Bring RGB pixels [H, W, 3] to the input's size by the recipe's mode and bilinear filter.
 
     The library matters: Pillow's filter smooths when it shrinks, OpenCV's does not.
     """
+    (scaled_height, scaled_width), (top, left) = _scaled_size_and_corner(pixels.shape[:2], spec)
+    scaled = _stretched(pixels, scaled_height, scaled_width, spec.resize.library)
+    return scaled[top : top + spec.shape[2], left : left + spec.shape[3]]
+
+
+def visible_part(picture: Sequence[int], spec: InputSpec) -> tuple[float, float, float, float]:
+    """Return what the input shows of a picture of (height, width): x1, y1, x2, y2 in its pixels."""
+    (scaled_height, scaled_width), (top, left) = _scaled_size_and_corner(picture, spec)
+    x, y = picture[1] / scaled_width, picture[0] / scaled_height  # pixels of the picture in a scaled one
+    return left * x, top * y, (left + spec.shape[3]) * x, (top + spec.shape[2]) * y
+
+
+def _scaled_size_and_corner(
+    picture: Sequence[int], spec: InputSpec
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return (height, width) of the scaled picture and (top, left) of the input within it.
+
+    stretch: the input's size. crop: as small as covers the input, aspect ratio kept; the input is its
+    middle. A picture of aspect 1.5 becomes 450x300 and loses 75 columns on either side.
+    """
     height, width = spec.shape[2], spec.shape[3]
+    if spec.resize.mode == "stretch":
+        return (height, width), (0, 0)
+    rows, columns = picture[0], picture[1]
+    if columns * height >= rows * width:  # wider than the input
+        scaled = height, columns * height // rows
+    else:
+        scaled = rows * width // columns, width
+    return scaled, (scaled[0] // 2 - height // 2, scaled[1] // 2 - width // 2)
+
+
+def _stretched(pixels: Pixels, height: int, width: int, library: str) -> Pixels:
     if pixels.shape[:2] == (height, width):
         return pixels
-    if spec.resize.library == "opencv":
+    if library == "opencv":
         import cv2
 
         stretched = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)

@@ -12,7 +12,7 @@ from ssdconvert.errors import RecipeError
 from ssdconvert.recipe import Input
 from ssdconvert.runners.openvino_runner import OpenvinoRunner, unreadable
 from ssdconvert.ssd.detections import Detections
-from ssdconvert.ssd.preprocess import Pixels, converted_input
+from ssdconvert.ssd.preprocess import Pixels, converted_input, visible_part
 from ssdconvert.stages.verify import detections_in
 from ssdconvert.workspace import written_atomically
 
@@ -75,14 +75,16 @@ def detect(ir: Path, pixels: Pixels, device: str, threshold: float) -> tuple[lis
     model = deployed(ir)
     runner = OpenvinoRunner(ir, device)
     outputs = runner.run({model.input.name: converted_input(pixels, model.input)})
-    return in_words(detections_in(outputs).above(threshold), model.names, pixels), runner.executed_on
+    return in_words(detections_in(outputs).above(threshold), model, pixels), runner.executed_on
 
 
-def in_words(detections: Detections, names: Sequence[str], pixels: Pixels) -> list[Found]:
+def in_words(detections: Detections, model: Deployed, pixels: Pixels) -> list[Found]:
     """Return detections with names, and boxes in pixels of the picture, cut at its edges."""
     height, width = pixels.shape[:2]
-    size = np.array([width, height, width, height])
-    boxes = np.clip(detections.boxes.astype(np.float64), 0, 1) * size
+    left, top, right, bottom = visible_part((height, width), model.input)
+    scale, shift = np.array([right - left, bottom - top] * 2), np.array([left, top] * 2)
+    boxes = np.clip(detections.boxes.astype(np.float64) * scale + shift, 0, [width, height] * 2)
+    names = model.names
     return [
         Found(int(label), names[int(label) - 1], round(float(score), 6), tuple(round(v, 3) for v in box))
         for label, score, box in zip(detections.labels, detections.scores, boxes.tolist(), strict=True)

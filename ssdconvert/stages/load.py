@@ -69,7 +69,8 @@ def _load_pytorch(recipe: Recipe, source: PytorchSource, path: Path) -> Original
     tensors = {key: torch.from_numpy(array) for key, array in checkpoint.tensors.items()}
     network.load_state_dict(tensors, strict=False)
     default_boxes = network.default_boxes()  # type: ignore[operator]
-    heads = Heads(BoxCoding(default_boxes, network.variances))  # type: ignore[arg-type]
+    coding = BoxCoding(default_boxes, network.variances, network.largest_size_offset)  # type: ignore[arg-type]
+    heads = Heads(coding, recipe.detections.clip)
     names = {name: name for name in heads.names}
     return Original(
         heads, len(default_boxes), network, TorchRunner(network, heads.names), names, checkpoint.notes
@@ -118,7 +119,7 @@ def _load_onnx(recipe: Recipe, source: OnnxSource, path: Path) -> Original:
     runner = OnnxRunner(path)
     _refuse_external_data(path)
     shapes = {output.name: output.shape for output in runner.session.get_outputs()}
-    heads = Heads()
+    heads = Heads(clip=recipe.detections.clip)
     names = dict(zip(heads.names, (source.heads.scores, source.heads.boxes), strict=True))
     inputs = {entry.name: entry.shape for entry in runner.session.get_inputs()}
     if list(recipe.input.shape) != inputs.get(recipe.input.name):

@@ -31,6 +31,9 @@ def add_nms_tail(
     if heads.coding is not None:
         probabilities = graph.node("Softmax", probabilities, axis=2)
         boxes = _decode(graph, boxes, heads.coding)
+    if heads.clip:
+        edges = (graph.constant(edge, np.float32) for edge in (0, 1))
+        boxes = graph.node("Clip", boxes, *edges)
     candidates = min(rule.per_class, default_boxes)
     scores, corners = _candidates(graph, probabilities, boxes, classes, default_boxes, candidates)
     kept = _suppress(graph, corners, scores, classes - 1, candidates, rule)
@@ -45,10 +48,10 @@ def _decode(graph: GraphBuilder, offsets: str, coding: BoxCoding) -> str:
     size_offsets = graph.node("Slice", offsets, graph.integers(2), graph.integers(4), axis)
     shift = graph.node("Mul", centre_offsets, graph.constant(size * coding.variances[0], np.float32))
     middle = graph.node("Add", shift, graph.constant(centre, np.float32))
-    growth = graph.node(
-        "Exp", graph.node("Mul", size_offsets, graph.constant(coding.variances[1], np.float32))
-    )
-    half = graph.node("Mul", growth, graph.constant(size / 2, np.float32))
+    exponent = graph.node("Mul", size_offsets, graph.constant(coding.variances[1], np.float32))
+    if coding.largest_size_offset is not None:
+        exponent = graph.node("Min", exponent, graph.constant(coding.largest_size_offset, np.float32))
+    half = graph.node("Mul", graph.node("Exp", exponent), graph.constant(size / 2, np.float32))
     low, high = graph.node("Sub", middle, half), graph.node("Add", middle, half)
     return str(graph.node("Concat", low, high, axis=2, name="decoded_boxes"))
 

@@ -16,7 +16,13 @@ def refused(family: str, height: int, width: int, options: Mapping[str, object])
 
 
 def test_families() -> None:
-    assert families() == ["ssd_resnet34", "ultraface"]
+    assert families() == [
+        "ssd300_resnet50",
+        "ssd300_vgg16",
+        "ssd_resnet34",
+        "ssdlite320_mobilenet_v3",
+        "ultraface",
+    ]
 
 
 def test_building() -> None:
@@ -27,12 +33,12 @@ def test_building() -> None:
 
 
 @pytest.mark.parametrize(
-    "family", ["ssd_resnet50", "", "os", "ssdconvert.networks.ultraface", "ssd-resnet34"]
+    "family", ["ssd_resnet50", "", "os", "_predictions", "ssdconvert.networks.ultraface", "ssd-resnet34"]
 )
 def test_an_unknown_family(family: str) -> None:
     message, hint = refused(family, 400, 400, {})
     assert message == f"there is no network {family!r}"
-    assert hint == "source.network is one of ssd_resnet34, ultraface"
+    assert hint == f"source.network is one of {', '.join(families())}"
 
 
 def test_an_unknown_option() -> None:

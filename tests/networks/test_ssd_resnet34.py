@@ -110,6 +110,25 @@ def test_strides_and_padding(full: Any) -> None:
     assert {m.eps for m in full.modules() if isinstance(m, torch.nn.BatchNorm2d)} == {1e-5}
 
 
+def test_the_backbone_is_torchvision_s_with_conv4_at_stride_1(
+    torchvision: Any, seeded: Any, same: Any
+) -> None:
+    ours: Any = seeded(SSDResNet34(400, 6)).model
+    theirs = torch.nn.Sequential(*list(torchvision.models.resnet34(weights=None).children())[:7])
+    for block in theirs[6]:  # type: ignore[union-attr]
+        block.conv1.stride = (1, 1)
+        if block.downsample is not None:
+            block.downsample[0].stride = (1, 1)
+    state = {
+        key.removeprefix("layer1.").replace("layer2.0.", "6."): value
+        for key, value in ours.state_dict().items()
+    }
+    theirs.load_state_dict(state)
+    image = torch.randn(1, 3, 400, 400, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        same(ours(image), theirs.eval()(image))
+
+
 def test_outputs_of_a_small_network() -> None:
     network = small()
     with torch.no_grad():

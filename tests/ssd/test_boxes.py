@@ -59,6 +59,15 @@ def test_decode_by_hand() -> None:
     )
 
 
+def test_decode_limits_the_growth_of_a_size() -> None:
+    default = np.array([[0.5, 0.5, 0.1, 0.1]], np.float32)
+    offsets = np.array([[0, 0, 1000, np.log(3) / 0.2], [0, 0, 1000, -200]], np.float32)
+    with np.errstate(all="raise"):
+        limited = decode(offsets[:, None], default, VARIANCES, float(np.log(4)))[:, 0]
+    np.testing.assert_allclose(limited, [[0.3, 0.35, 0.7, 0.65], [0.3, 0.5, 0.7, 0.5]], rtol=1e-6)
+    assert limited.dtype == np.float32
+
+
 def test_decode_takes_leading_axes() -> None:
     default = np.array([[0.5, 0.5, 0.2, 0.2], [0.1, 0.1, 0.1, 0.3]], np.float32)
     offsets = np.arange(24, dtype=np.float32).reshape(3, 2, 4) / 24

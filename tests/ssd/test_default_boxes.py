@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from ssdconvert.ssd.boxes import to_corners
 from ssdconvert.ssd.default_boxes import (
+    box_sizes,
     cell_centres,
-    mlperf_box_sizes,
     mlperf_default_boxes,
+    nvidia_default_boxes,
+    torchvision_default_boxes,
     ultraface_default_boxes,
 )
 
@@ -82,15 +84,68 @@ def test_mlperf_clamps_the_four_numbers_and_not_the_corners(mlperf: Array) -> No
     assert corners.max() > 1
 
 
-def test_mlperf_sizes_by_hand() -> None:
-    sizes = mlperf_box_sizes(90, 160, (4,), 300)
-    np.testing.assert_allclose(sizes, [(0.3, 0.3), (0.4, 0.4), (0.6, 0.15), (0.15, 0.6)])
+def test_sizes_by_hand() -> None:
+    sizes = box_sizes(90, 160, (4,))
+    np.testing.assert_allclose(sizes, [(90, 90), (120, 120), (180, 45), (45, 180)])
 
 
 def test_cell_centres() -> None:
     x, y = cell_centres(2, 3, (3, 2))
     np.testing.assert_allclose(x, [[1 / 6, 0.5, 5 / 6]] * 2)
     np.testing.assert_allclose(y, [[0.25] * 3, [0.75] * 3])
+
+
+NVIDIA_GRIDS, NVIDIA_STEPS = (38, 19, 10, 5, 3, 1), (8, 16, 32, 64, 100, 300)
+NVIDIA_SCALES = (21, 45, 99, 153, 207, 261, 315)
+NVIDIA_STARTS = (0, 5776, 7942, 8542, 8692, 8728, 8732)
+
+
+@pytest.mark.parametrize(
+    ("level", "size", "row", "column", "expected"),
+    [
+        (0, 0, 0, 0, [0.5 / 37.5, 0.5 / 37.5, 0.07, 0.07]),
+        (0, 0, 0, 1, [1.5 / 37.5, 0.5 / 37.5, 0.07, 0.07]),  # columns run fastest
+        (0, 0, 1, 0, [0.5 / 37.5, 1.5 / 37.5, 0.07, 0.07]),  # then rows
+        (0, 1, 0, 0, [0.5 / 37.5, 0.5 / 37.5, math.sqrt(0.07 * 0.15), math.sqrt(0.07 * 0.15)]),  # then sizes
+        (0, 0, 37, 37, [1.0, 1.0, 0.07, 0.07]),  # a divisor of 38 would give 0.987
+        (1, 4, 18, 0, [0.5 / 18.75, 18.5 / 18.75, 0.15 * math.sqrt(3), 0.15 / math.sqrt(3)]),
+        (2, 0, 9, 9, [1.0, 1.0, 0.33, 0.33]),  # 9.5 / 9.375 = 1.013, clamped
+        (3, 0, 4, 2, [2.5 / 4.6875, 4.5 / 4.6875, 0.51, 0.51]),
+        (4, 2, 2, 1, [0.5, 2.5 / 3, 0.69 * math.sqrt(2), 0.69 / math.sqrt(2)]),
+        (5, 2, 0, 0, [0.5, 0.5, 1.0, 0.87 / math.sqrt(2)]),  # 1.23 wide, clamped
+    ],
+)
+def test_nvidia_divides_by_image_and_step(
+    level: int, size: int, row: int, column: int, expected: list[float]
+) -> None:
+    boxes = nvidia_default_boxes(300, NVIDIA_GRIDS, NVIDIA_STEPS, NVIDIA_SCALES, RATIOS)
+    assert boxes.shape == (8732, 4)
+    assert boxes.dtype == np.float32
+    grid = NVIDIA_GRIDS[level]
+    index = NVIDIA_STARTS[level] + size * grid * grid + row * grid + column
+    np.testing.assert_allclose(boxes[index], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("index", "expected"),
+    [
+        (0, [0.5 / 1.875, 0.5 / 1.875, 0.3, 0.3]),
+        (1, [0.5 / 1.875, 0.5 / 1.875, math.sqrt(0.27), math.sqrt(0.27)]),  # sizes run fastest
+        (4, [1.5 / 1.875, 0.5 / 1.875, 0.3, 0.3]),  # then columns
+        (8, [0.5 / 1.875, 1.5 / 1.875, 0.3, 0.3]),  # then rows
+        (16, [0.5, 0.5, 0.9, 0.9]),  # then levels
+        (18, [0.5, 0.5, 1.0, 0.9 / math.sqrt(2)]),  # 1.27 wide, clamped
+    ],
+)
+def test_torchvision_order_is_level_row_column_size(index: int, expected: list[float]) -> None:
+    boxes = torchvision_default_boxes((2, 1), (1.875, 1), (0.3, 0.9, 1.0), ((2,), (2,)))
+    assert boxes.shape == (20, 4)
+    np.testing.assert_allclose(boxes[index], expected, rtol=1e-6)
+
+
+def test_torchvision_clamps_no_centre() -> None:
+    (box,) = torchvision_default_boxes((1,), (0.25,), (0.3, 0.9), ((),))[:1]
+    np.testing.assert_allclose(box, [2.0, 2.0, 0.3, 0.3], rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ssdconvert.ssd.preprocess import converted_input, original_input, resized
+from ssdconvert.ssd.preprocess import converted_input, original_input, resized, visible_part
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Colour:
 @dataclass(frozen=True)
 class Resize:
     library: str = "opencv"
+    mode: str = "stretch"
 
 
 @dataclass(frozen=True)
@@ -114,3 +115,52 @@ def test_the_libraries_agree_when_they_enlarge() -> None:
 @pytest.mark.parametrize("library", ["opencv", "pillow"])
 def test_pixels_of_the_right_size_stay_as_they_are(library: str) -> None:
     np.testing.assert_array_equal(resized(PIXELS, Spec(resize=Resize(library))), PIXELS)
+
+
+def cropped(height: int, width: int, library: str = "opencv") -> Spec:
+    return Spec((1, 3, height, width), resize=Resize(library, "crop"))
+
+
+@pytest.mark.parametrize("library", ["opencv", "pillow"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_cropping_keeps_the_aspect_and_the_middle(library: str, turned: bool) -> None:
+    pixels = np.zeros((20, 60, 3), np.uint8)
+    pixels[:, 20:40] = (250, 100, 50)  # the square in the middle
+    if turned:
+        pixels = pixels.transpose(1, 0, 2).copy()
+    small = resized(pixels, cropped(10, 10, library))
+    assert small.shape == (10, 10, 3)
+    np.testing.assert_array_equal(small[1:-1, 1:-1], np.broadcast_to((250, 100, 50), (8, 8, 3)))
+    assert visible_part(pixels.shape, cropped(10, 10)) == ((0, 20, 20, 40) if turned else (20, 0, 40, 20))
+
+
+@pytest.mark.parametrize(
+    ("picture", "part"),
+    [
+        ((300, 300), (0, 0, 300, 300)),
+        ((480, 640), (80, 0, 560, 480)),  # scaled to 300x400, 50 columns off on either side
+        ((640, 480), (0, 80, 480, 560)),
+        ((375, 500), (62.5, 0, 437.5, 375)),
+        ((150, 150), (0, 0, 150, 150)),
+        ((300, 301), (0, 0, 300, 300)),  # 301 wide: the middle is rounded down
+    ],
+)
+def test_the_visible_part_of_a_cropped_picture(
+    picture: tuple[int, int], part: tuple[float, float, float, float]
+) -> None:
+    assert visible_part(picture, cropped(300, 300)) == pytest.approx(part)
+
+
+@pytest.mark.parametrize("picture", [(1, 1000), (1000, 1), (7, 5), (299, 301), (1000, 997)])
+@pytest.mark.parametrize("size", [(30, 30), (24, 32)])
+def test_cropping_fills_the_input_whatever_the_picture(
+    picture: tuple[int, int], size: tuple[int, int]
+) -> None:
+    assert resized(np.zeros((*picture, 3), np.uint8), cropped(*size)).shape == (*size, 3)
+    x1, y1, x2, y2 = visible_part(picture, cropped(*size))
+    assert 0 <= x1 < x2 <= picture[1] + 1e-9
+    assert 0 <= y1 < y2 <= picture[0] + 1e-9
+
+
+def test_a_stretched_picture_is_wholly_visible() -> None:
+    assert visible_part((480, 640), Spec()) == (0, 0, 640, 480)

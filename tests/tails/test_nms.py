@@ -202,6 +202,43 @@ def test_softmax_and_decoding(opset: int, at: str) -> None:
     assert 20 in counts
 
 
+CLIPPING = Heads(replace(coding(), largest_size_offset=0.5), clip=True)
+
+
+@pytest.mark.parametrize("opset", OPSETS)
+def test_clipping_and_the_limit_of_sizes(opset: int) -> None:
+    rule = Rule(score_threshold=0.1, per_class=15)
+    engine = session(graph(CLIPPING, rule, BOXES, CLASSES, opset))
+    for seed in range(12):
+        logits, offsets = offsets_and_logits(seed)
+        decoded = CLIPPING.decoded({CLIPPING.scores: logits[None], CLIPPING.boxes: 3 * offsets[None]})
+        got = run(engine, logits, 3 * offsets)
+        check_close(got, padded(detections_of(*decoded, rule), rule.keep))
+
+
+def test_clipping_and_the_limit_of_sizes_each_change_the_detections() -> None:
+    rule, found = Rule(score_threshold=0.1, per_class=15), []
+    for heads in (CLIPPING, replace(CLIPPING, clip=False), replace(CLIPPING, coding=coding())):
+        logits, offsets = offsets_and_logits(1)
+        decoded = heads.decoded({heads.scores: logits[None], heads.boxes: 3 * offsets[None]})
+        found.append(detections_of(*decoded, rule))
+    clipped = found[0].boxes
+    assert (clipped.min(), clipped.max()) == (0, 1)
+    for other in found[1:]:
+        assert len(other) != len(found[0]) or np.abs(other.boxes - clipped).max() > 0.01
+
+
+def test_boxes_that_come_decoded_are_clipped_too() -> None:
+    heads = Heads(clip=True)
+    boxes = np.array([[-0.5, 0.25, 0.5, 1.5], [2, 2, 3, 3], [0.6, 0.6, 0.9, 0.9]], np.float32)
+    scores = np.array([[0, 0.9], [0, 0.8], [0, 0.7]], np.float32)
+    got = run(session(graph(heads, Rule(keep=3), 3, 2, 13)), scores, boxes)
+    expected = np.array([[0, 0.25, 0.5, 1], [1, 1, 1, 1], [0.6, 0.6, 0.9, 0.9]], np.float32)
+    np.testing.assert_array_equal(got["bboxes"][0], expected)
+    decoded = heads.decoded({heads.scores: scores[None], heads.boxes: boxes[None]})
+    check_equal(got, padded(detections_of(*decoded, Rule()), 3))
+
+
 # --- devices with static shapes: NonMaxSuppression gives all its rows, the unused ones -1
 
 
@@ -307,8 +344,9 @@ def test_engines_agree_exactly_at_the_iou_threshold(at: str, tmp_path: Path) -> 
     check_equal(run_compiled(compiled(model, tmp_path), scores, boxes), expected)
 
 
-def test_openvino_decodes(tmp_path: Path) -> None:
-    heads, rule = Heads(coding()), Rule(score_threshold=0.1, per_class=15)
+@pytest.mark.parametrize("heads", [Heads(coding()), CLIPPING], ids=["plain", "clipping"])
+def test_openvino_decodes(heads: Heads, tmp_path: Path) -> None:
+    rule = Rule(score_threshold=0.1, per_class=15)
     engine = compiled(graph(heads, rule, BOXES, CLASSES, 17), tmp_path)
     for seed in range(12):
         logits, offsets = offsets_and_logits(seed)
