@@ -23,6 +23,7 @@ from ssdconvert.ssd.detections import Detections, SuppressionRule
 
 SMALLEST_IOU = 0.5  # below this two boxes are different ones, not one box displaced
 ROUNDING = 1e-5  # of an IoU computed in float32, and of coordinates
+SLIVER = 0.002  # of the picture's side: half a pixel at 300
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def _match_class(
     """Match one class; `scores` [N] best first with `boxes` [N, 4], `lowest` the last of a full list."""
     must_enter, may_enter = _candidates(scores, rule, tolerance)
     overlap = iou_matrix(detections.boxes, boxes)  # [D, N]
-    likeness = np.maximum(overlap, _coinciding(detections.boxes, boxes))
+    likeness = np.maximum(overlap, _coinciding(detections.boxes, boxes, tolerance))
     error = np.abs(detections.scores[:, None] - scores[None, :])
     allowed = (error <= tolerance.score) & (likeness >= tolerance.iou - ROUNDING)
     closeness = likeness - error + allowed  # a pair within the tolerance comes before any that is not
@@ -143,9 +144,16 @@ def _candidates(
     return must, may
 
 
-def _coinciding(first: FloatArray, second: FloatArray) -> NDArray[np.bool_]:
-    """Say of each pair [N, M] whether it is one box: boxes without an area have no IoU that tells."""
-    result: NDArray[np.bool_] = np.abs(first[:, None] - second[None]).max(axis=-1) <= ROUNDING
+def _coinciding(first: FloatArray, second: FloatArray, tolerance: Tolerance) -> NDArray[np.bool_]:
+    """Say of each pair [N, M] whether it is one box: boxes without an area have no IoU that tells.
+
+    Clipping leaves such boxes, and slivers, at the picture's edge. Their corners may be as far apart as
+    those of a box of a hundredth of the picture that is just within the tolerance.
+    """
+    distance = np.abs(first[:, None] - second[None]).max(axis=-1)
+    thickness = [(boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=1.0) for boxes in (first, second)]
+    sliver = np.minimum(thickness[0][:, None], thickness[1][None, :]) < SLIVER
+    result: NDArray[np.bool_] = distance <= ROUNDING + np.where(sliver, (1 - tolerance.iou) * 0.01, 0.0)
     return result
 
 

@@ -398,3 +398,16 @@ def test_what_is_no_number_is_found(number: float, what: str, label: int) -> Non
     broken[label - 1] = number
     with np.errstate(invalid="ignore"):
         assert match(scores, boxes, Rule(), TIGHT, replace(right, **{what: broken})).faults > 0
+
+
+@pytest.mark.parametrize("width", [0.0, 0.0004, 0.0015])
+def test_slivers_at_an_edge_are_told_by_their_corners(width: float) -> None:
+    """Clipping leaves lines at the picture's edge, which may move a little and have no IoU to speak of."""
+    boxes = np.array([[1 - width, 0.2, 1, 0.5], [0.1, 0.1, 0.6, 0.6]], np.float32)
+    scores = np.array([[0, 0.9], [0, 0.8]], np.float32)
+    moved_a_little = boxes + np.array([[0, 3e-4, 0, 3e-4], [0, 0, 0, 0]], np.float32)
+    found = Detections(moved_a_little, np.array([1, 1]), np.array([0.9, 0.8], np.float32))
+    assert match(scores, boxes, Rule(), LOOSE, found).faults == 0
+    moved_far = boxes + np.array([[0, 0.3, 0, 0.3], [0, 0, 0, 0]], np.float32)
+    found = Detections(moved_far, np.array([1, 1]), np.array([0.9, 0.8], np.float32))
+    assert match(scores, boxes, Rule(), LOOSE, found).faults == 2
