@@ -38,7 +38,7 @@ def list_command(catalog: "Catalog", cache: Path, settings: Settings) -> None:
         settings.progress(f"warning: {warning}")
     width = max((len(document["name"]) for document in documents), default=0)
     lines = [
-        f"{d['name']:{width}}  {d['kind']:7}  {d['input'][3]}x{d['input'][2]:<5}"
+        f"{d['name']:{width}}  {d['kind']:7}  {'{3}x{2}'.format(*d['input']):9}  "
         f"{'built' if d['built'] else 'cached' if d['cached'] else '':7} {d['title']}"
         for d in documents
     ]

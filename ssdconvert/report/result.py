@@ -79,7 +79,8 @@ class Verification:
         if not self.reference_detections:
             return "the original detects nothing on any picture, so that equal detections prove nothing"
         if self.verdict == "inconclusive":
-            return "no IR was run"
+            absent = [check.reason for check in self.checks if check.status == "skipped"]
+            return f"no IR was run: {absent[0]}" if absent else "no IR was run"
         return ""
 
     def to_json(self) -> dict[str, Any]:
