@@ -60,6 +60,12 @@ def _candidate_line(name: str, checks: Sequence[Check]) -> str:
     status = next(s for s in ("fail", "inconclusive", "skipped", "pass") if s in statuses)
     if status == "skipped":
         return f"  {name:44} {coloured(status)}  {checks[0].reason}"
+    if checks[0].level == "control":
+        seen = [check for check in checks if check.status == "pass"]
+        weakest = min(checks, key=lambda check: float("inf") if check.value is None else check.value)
+        told = f"{len(seen)} of {len(checks)} mistakes seen, the least of them {weakest.output}: "
+        told += f"{weakest.value or 0:.2g} (must exceed {weakest.limit:.2g})"
+        return f"  {name:44} {coloured(status)}  {told}"
     parts = []
     heads = [check for check in checks if check.level == "heads"]
     if heads:

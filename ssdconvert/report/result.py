@@ -78,6 +78,9 @@ class Verification:
             return _failure(failed, self.checks)
         if not self.reference_detections:
             return "the original detects nothing on any picture, so that equal detections prove nothing"
+        for check in self.checks:
+            if check.status == "inconclusive":
+                return f"{check.output}: {check.reason or 'inconclusive'}"
         if self.verdict == "inconclusive":
             absent = [check.reason for check in self.checks if check.status == "skipped"]
             return f"no IR was run: {absent[0]}" if absent else "no IR was run"
@@ -143,7 +146,8 @@ def _failure(failed: list[Check], checks: Iterable[Check]) -> str:
 
 def short_name(hop: str, precision: str) -> str:
     """Return what a hop leads to, in words."""
-    return {"onnx": "exported ONNX", "simplified": "simplified ONNX", "ir": f"{precision} IR"}.get(hop, hop)
+    names = {"onnx": "exported ONNX", "simplified": "simplified ONNX", "control": "negative controls"}
+    return names.get(hop, f"{precision} IR")
 
 
 def describe(candidate: tuple[str, str, str, str]) -> str:

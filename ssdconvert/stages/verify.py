@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ssdconvert.controls import control_checks
 from ssdconvert.errors import MissingDevice
 from ssdconvert.recipe import Recipe
 from ssdconvert.report.result import Check, Verification, judged
@@ -97,6 +98,8 @@ def verify(
             continue
         for reference in references:
             checks.extend(_judge(recipe, original, candidate, runner, reference))
+    seen = [(reference.picture, reference.pixels, reference.heads) for reference in references]
+    checks.extend(control_checks(recipe, original, seen, limits_of(recipe, "FP32").heads))
     found = sum(len(detections_of(r.probabilities, r.boxes, recipe.detections)) for r in references)
     names = tuple(name for name, _ in pictures)
     return Verification(recipe.name, tuple(checks), original.runner.runtime, names, found)

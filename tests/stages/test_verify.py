@@ -37,9 +37,9 @@ def test_a_right_model_passes_every_hop(tiny: Any) -> None:
     result = judge(tiny)
     assert result.verdict == "pass", result.reason
     assert result.reference_detections > 20
-    assert {check.hop for check in result.checks} == {"onnx", "simplified", "ir"}
+    assert {check.hop for check in result.checks} == {"onnx", "simplified", "ir", "control"}
     assert {check.precision for check in result.checks if check.hop == "ir"} == {"FP32", "FP16"}
-    assert {check.level for check in result.checks} == {"heads", "detections", "contract"}
+    assert {check.level for check in result.checks} == {"heads", "detections", "contract", "control"}
     fp32 = [check for check in result.checks if check.precision == "FP32" and check.level == "heads"]
     assert max(check.value for check in fp32) < 1e-5
 

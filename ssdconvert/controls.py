@@ -1,0 +1,85 @@
+"""Negative controls: would the gate see the usual mistakes at all?
+
+Each control makes one mistake on purpose, in the preprocessing or in the heads of the original, and is
+held against the original by the same limit as an FP32 IR. A control that stays within the limit shows
+that the pictures, or the model, cannot tell right from wrong: the verdict is then `inconclusive`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ssdconvert.recipe import Input, Recipe
+from ssdconvert.report.result import Check, judged
+from ssdconvert.runners import Arrays
+from ssdconvert.ssd.heads import Heads
+from ssdconvert.ssd.preprocess import Pixels, original_input
+from ssdconvert.stages.load import Original
+
+
+def wrong_inputs(spec: Input) -> dict[str, Input]:
+    """Return the preprocessing mistakes that can be made for an input; one that changes nothing is none."""
+    other = "bgr" if spec.color.model == "rgb" else "rgb"
+    mistakes = {
+        "channels swapped": spec.model_copy(update={"color": spec.color.model_copy(update={"model": other})}),
+        "mean dropped": spec.model_copy(update={"mean": (0.0, 0.0, 0.0)}),
+        "scale dropped": spec.model_copy(update={"scale": (1.0, 1.0, 1.0)}),
+    }
+    return {name: wrong for name, wrong in mistakes.items() if wrong != spec}
+
+
+def labels_shifted(heads: Heads, outputs: Arrays) -> Arrays:
+    """Give every class the scores of the one before it."""
+    return {**outputs, heads.scores: np.roll(outputs[heads.scores], 1, axis=2)}
+
+
+def x_and_y_swapped(heads: Heads, outputs: Arrays) -> Arrays:
+    """Exchange the coordinates of every box, or of its offsets."""
+    return {**outputs, heads.boxes: outputs[heads.boxes][..., [1, 0, 3, 2]]}
+
+
+WRONG_HEADS: dict[str, Callable[[Heads, Arrays], Arrays]] = {
+    "labels shifted by one": labels_shifted,
+    "x and y of boxes swapped": x_and_y_swapped,
+}
+
+
+def control_checks(
+    recipe: Recipe, original: Original, references: Sequence[tuple[str, Pixels, Arrays]], limit: float
+) -> Iterator[Check]:
+    """Yield a check for each mistake, on the picture that shows it best.
+
+    `references` are (name, RGB pixels, the original's heads); `limit` is that of FP32 heads.
+    """
+
+    def worst(outputs_of: Callable[[Pixels, Arrays], Arrays]) -> tuple[float, str]:
+        return max(
+            (head_error(original.heads, heads, outputs_of(pixels, heads)), name)
+            for name, pixels, heads in references
+        )
+
+    for mistake, spec in wrong_inputs(recipe.input).items():
+
+        def rerun(pixels: Pixels, _: Arrays, spec: Input = spec) -> Arrays:
+            return original.run(original_input(pixels, spec), recipe.input.name)
+
+        yield _control(mistake, original, *worst(rerun), limit)
+    for mistake, change in WRONG_HEADS.items():
+        yield _control(mistake, original, *worst(lambda _, heads, c=change: c(original.heads, heads)), limit)  # type: ignore[misc]
+
+
+def head_error(heads: Heads, expected: Arrays, actual: Arrays) -> float:
+    """Return the largest error of either head, relative to its largest value."""
+    errors = [np.abs(actual[n] - expected[n]).max() / (np.abs(expected[n]).max() or 1.0) for n in heads.names]
+    return float(np.max(errors))
+
+
+def _control(mistake: str, original: Original, error: float, picture: str, limit: float) -> Check:
+    outcome: dict[str, Any] = judged(error, np.nextafter(limit, 1.0), at_least=True)
+    if outcome["status"] == "fail":
+        outcome |= {"status": "inconclusive", "reason": "this mistake would pass: no picture shows it"}
+    return Check(
+        "control", "control", "CPU", original.runner.runtime, "FP32", picture, mistake,
+        "max error / scale, must exceed", **outcome,
+    )  # fmt: skip
