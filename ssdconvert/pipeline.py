@@ -92,7 +92,8 @@ class _Build:
                 getattr(self, f"_{name}")()
             if name == until:
                 break
-        self.result.artefacts = artefact_entries(self.workspace, self._artefacts())
+        if not self.result.artefacts:  # it ended before the manifest, which lists them
+            self.result.artefacts = artefact_entries(self.workspace, self._artefacts())
         return self.result
 
     # --- what the stages share
@@ -282,10 +283,10 @@ class _Build:
 
         started = time.monotonic()
         with self.stages.failing("manifest", started):
-            artefacts = artefact_entries(self.workspace, self._artefacts())
+            self.result.artefacts = artefact_entries(self.workspace, self._artefacts())
             gate = {"pictures": self._picture_digests(), "devices": list(self.options.devices)}
             document = manifest_document(
-                self.recipe, self.files, artefacts, self.result.verdict, self.stages.code, gate
+                self.recipe, self.files, self.result.artefacts, self.result.verdict, self.stages.code, gate
             )
             write_json(self.workspace.path("manifest.json"), document)
         self.stages.tell(StageResult("manifest", "done", time.monotonic() - started, "", "manifest.json"))

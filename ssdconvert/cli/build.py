@@ -20,7 +20,7 @@ from ssdconvert.errors import RecipeError, SsdconvertError, WrongModel
 
 if TYPE_CHECKING:
     from ssdconvert.build_result import BuildResult
-    from ssdconvert.catalog import Catalog
+    from ssdconvert.catalog import Catalog, CatalogEntry
     from ssdconvert.stages.fetch import FetchOptions
 
 
@@ -33,28 +33,27 @@ if TYPE_CHECKING:
 @fetch_options
 @recipe_options
 @output_options
-def build_command(names: Sequence[str], settings: Settings, **options: Any) -> None:
+def build_command(names: Sequence[str], catalog: "Catalog", settings: Settings, **options: Any) -> None:
     """Fetch, export, simplify, convert, verify, detect, report: what is not up to date already.
 
     NAME is a recipe's name (see `ssdconvert list`) or the path of a recipe file.
     """
-    for name in names:
-        options["catalog"].find(name)  # a name that does not exist is told before anything is built
+    entries = [catalog.find(name) for name in names]  # a name that does not exist is told before any build
     results: list[BuildResult] = []
     errors: list[SsdconvertError] = []
-    for name in names:
+    for entry in entries:
         try:
-            results.append(run_recipe(name, settings, many=len(names) > 1, **options))
+            results.append(run_recipe(entry, settings, many=len(entries) > 1, **options))
         except SsdconvertError as error:
-            if len(names) == 1:
+            if len(entries) == 1:
                 raise
             settings.progress(f"error[{error.stage}]: {error.message}")
             errors.append(error)
     from ssdconvert.cli.render import build_text
 
-    documents = [result.to_json() for result in results] + [{"error": error.to_json()} for error in errors]
+    documents = [result.to_json() for result in results] + [error.to_json() for error in errors]
     text = "\n".join(build_text(result) for result in results)
-    settings.result(text, documents[0] if len(names) == 1 else documents)
+    settings.result(text, documents[0] if len(entries) == 1 else documents)
     raise_unless_right(results, settings)
     if errors and settings.as_json:
         click.get_current_context().exit(errors[0].exit_code)
@@ -68,9 +67,9 @@ def build_command(names: Sequence[str], settings: Settings, **options: Any) -> N
 @fetch_options
 @recipe_options
 @output_options
-def export_command(name: str, settings: Settings, **options: Any) -> None:
+def export_command(name: str, catalog: "Catalog", settings: Settings, **options: Any) -> None:
     """Make the ONNX graph of a recipe: heads, decoding, NMS; simplified and proven equal."""
-    result = run_recipe(name, settings, until="simplify", **options)
+    result = run_recipe(catalog.find(name), settings, until="simplify", **options)
     settings.result(f"{result.output / f'{result.recipe}.onnx'}", result.to_json())
 
 
@@ -81,9 +80,9 @@ def export_command(name: str, settings: Settings, **options: Any) -> None:
 @fetch_options
 @recipe_options
 @output_options
-def convert_command(name: str, settings: Settings, **options: Any) -> None:
+def convert_command(name: str, catalog: "Catalog", settings: Settings, **options: Any) -> None:
     """Make the IR of a recipe, without verifying it."""
-    result = run_recipe(name, settings, until="convert", **options)
+    result = run_recipe(catalog.find(name), settings, until="convert", **options)
     paths = [
         str(result.output / entry["path"]) for entry in result.artefacts if entry["path"].endswith(".xml")
     ]
@@ -91,9 +90,8 @@ def convert_command(name: str, settings: Settings, **options: Any) -> None:
 
 
 def run_recipe(
-    name: str,
+    entry: "CatalogEntry",
     settings: Settings,
-    catalog: "Catalog",
     fetching: "FetchOptions",
     output: Path | None,
     until: str = "manifest",
@@ -108,7 +106,6 @@ def run_recipe(
     from ssdconvert.cli.render import stage_line
     from ssdconvert.pipeline import build
 
-    entry = catalog.find(name)
     devices, required = ([name.upper() for name in names] for names in (devices, required))
     if many and output is not None:
         raise RecipeError(

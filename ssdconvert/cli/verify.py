@@ -1,6 +1,6 @@
 """`verify`: the gate, on a build that is there or is made for it."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,9 @@ from ssdconvert.cli.options import (
     require_device_option,
 )
 
+if TYPE_CHECKING:
+    from ssdconvert.catalog import Catalog
+
 
 @click.command("verify", short_help="The gate: is the IR still the model?")
 @click.argument("name")
@@ -24,14 +27,14 @@ from ssdconvert.cli.options import (
 @fetch_options
 @recipe_options
 @output_options
-def verify_command(name: str, settings: Settings, **options: Any) -> None:
+def verify_command(name: str, catalog: "Catalog", settings: Settings, **options: Any) -> None:
     """Compare the IRs of a recipe with the original, always anew; build first what is not up to date.
 
     Exits with 1 when the model is wrong or could not be shown to be right.
     """
     from ssdconvert.cli.render import verification_text
 
-    result = run_recipe(name, settings, rerun=("verify",), **options)
+    result = run_recipe(catalog.find(name), settings, rerun=("verify",), **options)
     assert result.verification is not None
     settings.result(verification_text(result.verification), result.verification.to_json())
     raise_unless_right([result], settings)

@@ -61,9 +61,8 @@ def _load_pytorch(recipe: Recipe, source: PytorchSource, path: Path) -> Original
 
     height, width = recipe.input.shape[2:]
     network = build_network(source.network, height, width, recipe.classes, source.options)
-    expected = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
-    checkpoint = load_state_dict(path, expected)
     own = network.state_dict()
+    checkpoint = load_state_dict(path, {key: tuple(tensor.shape) for key, tensor in own.items()})
     for key, array in checkpoint.tensors.items():
         _refuse_unusable(path, key, array, own[key].is_floating_point())
     tensors = {key: torch.from_numpy(array) for key, array in checkpoint.tensors.items()}
