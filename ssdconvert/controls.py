@@ -13,7 +13,7 @@ import numpy as np
 from ssdconvert.recipe import Input, Recipe
 from ssdconvert.report.result import Check, judged
 from ssdconvert.runners import Arrays
-from ssdconvert.ssd.heads import Heads
+from ssdconvert.ssd.heads import Heads, relative_error
 from ssdconvert.ssd.preprocess import Pixels, original_input
 from ssdconvert.stages.load import Original
 
@@ -71,8 +71,7 @@ def control_checks(
 
 def head_error(heads: Heads, expected: Arrays, actual: Arrays) -> float:
     """Return the largest error of either head, relative to its largest value."""
-    errors = [np.abs(actual[n] - expected[n]).max() / (np.abs(expected[n]).max() or 1.0) for n in heads.names]
-    return float(np.max(errors))
+    return float(np.max([relative_error(expected[name], actual[name]).max() for name in heads.names]))
 
 
 def _control(mistake: str, original: Original, error: float, picture: str, limit: float) -> Check:

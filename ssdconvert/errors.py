@@ -6,6 +6,11 @@ Anything else that escapes is a bug in ssdconvert and exits with 70.
 from typing import ClassVar
 
 
+def error_document(stage: str, message: str, hint: str, exit_code: int) -> dict[str, object]:
+    """Return a failure as --json tells it."""
+    return {"error": {"stage": stage, "message": message, "hint": hint, "exit_code": exit_code}}
+
+
 class SsdconvertError(Exception):
     """An expected failure: what went wrong, at which stage, and what to do about it.
 
@@ -22,13 +27,8 @@ class SsdconvertError(Exception):
         self.stage = stage or self.default_stage
 
     def to_json(self) -> dict[str, object]:
-        """Return what stands under `error` with --json."""
-        return {
-            "stage": self.stage,
-            "message": self.message,
-            "hint": self.hint,
-            "exit_code": self.exit_code,
-        }
+        """Return the document that takes the result's place with --json."""
+        return error_document(self.stage, self.message, self.hint, self.exit_code)
 
 
 class WrongModel(SsdconvertError):

@@ -6,7 +6,7 @@ import numpy as np
 
 from ssdconvert.catalog import CatalogEntry
 from ssdconvert.errors import RecipeError
-from ssdconvert.resources import recipe_file
+from ssdconvert.resources import package_file
 from ssdconvert.ssd.preprocess import Pixels
 
 EMBEDDED = ("package:images/portrait.jpg", "package:images/shapes-1.jpg")  # for recipes that name none
@@ -18,7 +18,7 @@ def named_pictures(entry: CatalogEntry) -> list[tuple[str, Path]]:
     The name is the file's, and the whole reference where two files have the same name.
     """
     references = entry.recipe.pictures or EMBEDDED
-    paths = [recipe_file(reference, entry.path.parent) for reference in references]
+    paths = entry.pictures() or [package_file(reference) for reference in references]
     names = [path.name for path in paths]
     if len(set(names)) < len(names):
         names = list(references)

@@ -21,7 +21,7 @@ from ssdconvert.cli.fetch import fetch_command
 from ssdconvert.cli.options import color_wanted
 from ssdconvert.cli.recipes import list_command, schema_command, show_command
 from ssdconvert.cli.verify import verify_command
-from ssdconvert.errors import SsdconvertError
+from ssdconvert.errors import SsdconvertError, error_document
 
 BUG, INTERRUPTED = 70, 130
 
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     def tell(stage: str, message: str, hint: str, code: int, traced: bool = verbose) -> NoReturn:
         """Print a failure in the form that was asked for, and exit."""
         if "--json" in given:
-            document = {"error": {"stage": stage, "message": message, "hint": hint, "exit_code": code}}
+            document = error_document(stage, message, hint, code)
             click.echo(json.dumps(document, indent=2, ensure_ascii=False))
         else:
             color = color_wanted(_color_option(given))

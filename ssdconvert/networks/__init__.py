@@ -11,25 +11,12 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ssdconvert.errors import RecipeError
 
 if TYPE_CHECKING:
     import torch
-
-    from ssdconvert.ssd.default_boxes import FloatArray
-
-
-class SSDNetwork(Protocol):
-    """What every network of this package offers beside being an nn.Module."""
-
-    variances: tuple[float, float]
-    largest_size_offset: float | None
-
-    def default_boxes(self) -> "FloatArray": ...
-
-    def __call__(self, image: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]": ...
 
 
 def families() -> list[str]:

@@ -59,3 +59,9 @@ class Heads:
             boxes = decode(boxes, coding.default_boxes, coding.variances, coding.largest_size_offset)
             scores = softmax(scores)
         return scores, np.clip(boxes, 0, 1) if self.clip else boxes
+
+
+def relative_error(expected: FloatArray, actual: FloatArray) -> FloatArray:
+    """Return |actual - expected| of a head's numbers, relative to the largest of the expected ones."""
+    error: FloatArray = np.abs(actual.astype(np.float64) - expected) / (np.abs(expected).max() or 1.0)
+    return error

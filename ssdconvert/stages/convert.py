@@ -16,7 +16,7 @@ from typing import Any
 
 from ssdconvert.errors import ConversionError
 from ssdconvert.recipe import Recipe
-from ssdconvert.tails.nms import OUTPUTS
+from ssdconvert.tails.nms import OUTPUTS, output_shapes
 from ssdconvert.workspace import temporary_folder_beside
 
 WEIGHT_TYPES = {"FP32": "f32", "FP16": "f16"}
@@ -140,10 +140,9 @@ def check_ir(recipe: Recipe, precision: str, path: Path) -> None:
     import openvino
 
     model = openvino.Core().read_model(path)
-    keep = recipe.detections.keep
     expected = [f"{recipe.input.name} f32 {list(recipe.input.shape)}"]
-    shapes = {"bboxes": ("f32", [1, keep, 4]), "labels": ("i64", [1, keep]), "scores": ("f32", [1, keep])}
-    expected += [f"{name} {kind} {shape}" for name, (kind, shape) in shapes.items()]
+    for name, shape in output_shapes(recipe.detections.keep).items():
+        expected.append(f"{name} {'i64' if name == 'labels' else 'f32'} {shape}")
     actual = _ports(model.inputs, [recipe.input.name]) + _ports(model.outputs, OUTPUTS)
     if actual != expected:
         raise ConversionError(

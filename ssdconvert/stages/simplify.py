@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ssdconvert.errors import ConversionError
 from ssdconvert.onnx_graph import strip, with_outputs
 from ssdconvert.runners.onnx_runner import OnnxRunner
-from ssdconvert.ssd.heads import Heads
+from ssdconvert.ssd.heads import Heads, relative_error
 from ssdconvert.workspace import written_atomically
 
 LIMIT = 1e-5  # of a head's largest value: what reordering float32 sums can cost, and no more
@@ -59,7 +59,5 @@ def _largest_error(
     errors = [0.0]
     for image in images:
         expected, actual = first.run({input_name: image}), second.run({input_name: image})
-        for name in heads.names:
-            scale = np.abs(expected[name]).max()
-            errors.append(float(np.abs(actual[name] - expected[name]).max() / (scale or 1)))
+        errors += [float(relative_error(expected[name], actual[name]).max()) for name in heads.names]
     return float(np.max(errors))

@@ -22,10 +22,11 @@ from ssdconvert.runners.onnx_runner import OnnxRunner
 from ssdconvert.runners.openvino_runner import OpenvinoRunner
 from ssdconvert.ssd.boxes import FloatArray
 from ssdconvert.ssd.detections import Detections, detections_of
+from ssdconvert.ssd.heads import relative_error
 from ssdconvert.ssd.matching import Tolerance, match
 from ssdconvert.ssd.preprocess import Pixels, converted_input, original_input
 from ssdconvert.stages.load import Original
-from ssdconvert.tails.nms import OUTPUTS
+from ssdconvert.tails.nms import OUTPUTS, output_shapes
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ def _head_check(
         return replace(
             base, output=name, metric="max error / scale", limit=limits.heads, status="fail", reason=reason
         )
-    error = np.abs(actual.astype(np.float64) - expected) / (np.abs(expected).max() or 1.0)
+    error = relative_error(expected, actual)
     statistics = {"mean": float(error.mean()), "p99.9": float(np.quantile(error, 0.999))}
     if not np.isfinite(error).all():
         statistics = {}
@@ -204,12 +205,10 @@ def detections_in(outputs: Mapping[str, NDArray[Any]]) -> Detections:
 
 def broken_promises(recipe: Recipe, outputs: Mapping[str, NDArray[Any]]) -> list[str]:
     """Return what the outputs `bboxes`, `labels`, `scores` do not keep of their contract."""
-    keep = recipe.detections.keep
-    expected = dict(zip(OUTPUTS, ((1, keep, 4), (1, keep), (1, keep)), strict=True))
     broken = [
-        f"{name} has the shape {list(outputs[name].shape)}, expected {list(shape)}"
-        for name, shape in expected.items()
-        if outputs[name].shape != shape
+        f"{name} has the shape {list(outputs[name].shape)}, expected {shape}"
+        for name, shape in output_shapes(recipe.detections.keep).items()
+        if list(outputs[name].shape) != shape
     ]
     if broken:
         return broken

@@ -15,6 +15,11 @@ from ssdconvert.tails.graph import GraphBuilder
 OUTPUTS = ("bboxes", "labels", "scores")
 
 
+def output_shapes(keep: int) -> dict[str, list[int]]:
+    """Return the shape of each output for K = `keep` rows."""
+    return dict(zip(OUTPUTS, ([1, keep, 4], [1, keep], [1, keep]), strict=True))
+
+
 def add_nms_tail(
     model: onnx.ModelProto, heads: Heads, default_boxes: int, classes: int, rule: SuppressionRule
 ) -> None:
@@ -123,9 +128,7 @@ def _best_rows(
         scores = graph.node("Concat", scores, graph.constant(np.zeros(missing), np.float32), axis=0)
         labels = graph.node("Concat", labels, graph.constant(np.zeros(missing), np.int64), axis=0)
         boxes = graph.node("Concat", boxes, graph.constant(np.zeros((missing, 4)), np.float32), axis=0)
-    for name, tensor, dtype, shape in (
-        ("bboxes", boxes, onnx.TensorProto.FLOAT, [1, keep, 4]),
-        ("labels", labels, onnx.TensorProto.INT64, [1, keep]),
-        ("scores", scores, onnx.TensorProto.FLOAT, [1, keep]),
-    ):
+    floats, integers = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
+    tensors = ((boxes, floats), (labels, integers), (scores, floats))
+    for (name, shape), (tensor, dtype) in zip(output_shapes(keep).items(), tensors, strict=True):
         graph.output(graph.node("Reshape", tensor, graph.integers(*shape)), name, dtype, shape)
