@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from ssdconvert.originals import Original
 from ssdconvert.recipe import Input, Recipe
 from ssdconvert.report.result import Check, judged
 from ssdconvert.runners import Arrays
+from ssdconvert.samples import Picture
 from ssdconvert.ssd.heads import Heads, relative_error
-from ssdconvert.ssd.preprocess import Pixels, original_input
-from ssdconvert.stages.load import Original
 
 
 def wrong_inputs(spec: Input) -> dict[str, Input]:
@@ -46,23 +46,23 @@ WRONG_HEADS: dict[str, Callable[[Heads, Arrays], Arrays]] = {
 
 
 def control_checks(
-    recipe: Recipe, original: Original, references: Sequence[tuple[str, Pixels, Arrays]], limit: float
+    recipe: Recipe, original: Original, references: Sequence[tuple[Picture, Arrays]], limit: float
 ) -> Iterator[Check]:
     """Yield a check for each mistake, on the picture that shows it best.
 
-    `references` are (name, RGB pixels, the original's heads); `limit` is that of FP32 heads.
+    `references` are pictures with the original's heads; `limit` is that of FP32 heads.
     """
 
-    def worst(outputs_of: Callable[[Pixels, Arrays], Arrays]) -> tuple[float, str]:
+    def worst(outputs_of: Callable[[Picture, Arrays], Arrays]) -> tuple[float, str]:
         return max(
-            (head_error(original.heads, heads, outputs_of(pixels, heads)), name)
-            for name, pixels, heads in references
+            (head_error(original.heads, heads, outputs_of(picture, heads)), picture.name)
+            for picture, heads in references
         )
 
     for mistake, spec in wrong_inputs(recipe.input).items():
 
-        def rerun(pixels: Pixels, _: Arrays, spec: Input = spec) -> Arrays:
-            return original.run(original_input(pixels, spec), recipe.input.name)
+        def rerun(picture: Picture, _: Arrays, spec: Input = spec) -> Arrays:
+            return original.run(picture.for_original(spec), recipe.input.name)
 
         yield _control(mistake, original, *worst(rerun), limit)
     for mistake, change in WRONG_HEADS.items():

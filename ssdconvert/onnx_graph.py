@@ -8,14 +8,36 @@ if TYPE_CHECKING:
 
 
 def with_outputs(model: "onnx.ModelProto", names: Sequence[str]) -> "onnx.ModelProto":
-    """Return a copy of the model whose inner tensors `names` are outputs too, with their shapes."""
+    """Return a copy of the model whose inner tensors `names` are outputs too, with their shapes.
+
+    One whose type ONNX cannot infer is taken for float, of an unknown shape.
+    """
     import onnx
 
     model = onnx.shape_inference.infer_shapes(model)
     known = {entry.name: entry for entry in model.graph.value_info}
     present = {entry.name for entry in model.graph.output}
-    model.graph.output.extend(known[name] for name in names if name not in present)
+    for name in names:
+        if name not in present:
+            float_of_any_shape = onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
+            model.graph.output.append(known.get(name, float_of_any_shape))
     return model
+
+
+def keep_what_leads_to(graph: "onnx.GraphProto", names: Sequence[str]) -> None:
+    """Remove the nodes, weights and outputs that none of the tensors `names` depends on."""
+    needed, kept = set(names), []
+    for node in reversed(graph.node):
+        if needed & set(node.output):
+            needed.update(node.input)
+            kept.append(node)
+    for entries, wanted in (
+        (graph.node, kept[::-1]),
+        (graph.initializer, [tensor for tensor in graph.initializer if tensor.name in needed]),
+        (graph.output, [entry for entry in graph.output if entry.name in needed]),
+    ):
+        del entries[:]
+        entries.extend(wanted)
 
 
 def rename(graph: "onnx.GraphProto", old: str, new: str) -> None:

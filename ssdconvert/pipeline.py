@@ -11,6 +11,7 @@ from ssdconvert.catalog import CatalogEntry
 from ssdconvert.errors import RecipeError
 from ssdconvert.pictures import named_pictures, read_picture
 from ssdconvert.report.result import verification_from_json
+from ssdconvert.samples import Picture
 from ssdconvert.stage_runner import StageRunner
 from ssdconvert.stages.fetch import Fetched, fetch
 from ssdconvert.versions import tool_versions
@@ -25,7 +26,7 @@ from ssdconvert.workspace import (
 )
 
 if TYPE_CHECKING:
-    from ssdconvert.stages.load import Original
+    from ssdconvert.originals import Original
 
 STAGES = ("fetch", "load", "export", "simplify", "convert", "verify", "detect", "report", "manifest")
 BUILDABLE = ("FP32", "FP16")
@@ -216,7 +217,7 @@ class _Build:
             candidates = candidates_of(
                 self.original, path(EXPORTED), path(self.onnx), irs, self.options.devices
             )
-            pictures = [(name, read_picture(picture)) for name, picture in self.pictures]
+            pictures = [Picture(name, read_picture(picture)) for name, picture in self.pictures]
             required = self.options.required_devices
             self.result.verification = verify(self.recipe, self.original, candidates, pictures, required)
             write_json(path("report.json"), self.result.verification.to_json())

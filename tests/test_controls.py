@@ -8,8 +8,8 @@ import pytest
 from ssdconvert.controls import WRONG_HEADS, control_checks, head_error, wrong_inputs
 from ssdconvert.recipe import Input
 from ssdconvert.report.result import Check
+from ssdconvert.samples import Picture
 from ssdconvert.ssd.heads import Heads
-from ssdconvert.ssd.preprocess import Pixels, original_input
 
 
 class ByChannel:
@@ -43,8 +43,8 @@ def controls(own: Input, *colours: tuple[int, int, int]) -> dict[str, Check]:
         input = own
 
     original: Any = ByChannel()
-    pictures: list[Pixels] = [np.full((4, 4, 3), colour, np.uint8) for colour in colours]
-    references = [(str(i), p, original.run(original_input(p, own), "i")) for i, p in enumerate(pictures)]
+    pictures = [Picture(str(i), np.full((4, 4, 3), colour, np.uint8)) for i, colour in enumerate(colours)]
+    references = [(picture, original.run(picture.for_original(own), "i")) for picture in pictures]
     recipe: Any = OfInput()
     return {check.output: check for check in control_checks(recipe, original, references, 1e-4)}
 

@@ -97,7 +97,9 @@ def test_shipped_label_list(write: Write) -> None:
         "{kind: onnx, files: [{name: m.onnx, urls: []}]}",
         "{kind: onnx, heads: {scores: s, boxes: b}, files: [{name: m.onnx, urls: []}]}",
         "{kind: caffe, files: [{name: m.prototxt, urls: []}, {name: m.caffemodel, urls: ['http://h/m']}]}",
-        "{kind: ir, files: [{name: FP32/m.xml, urls: ['file:///m.xml'], sha384: " + "0f" * 48 + "}]}",
+        "{kind: ir, files: [{name: FP32/m.bin, urls: []}, {name: FP32/m.xml, urls: ['file:///m.xml'], sha384: "
+        + "0f" * 48
+        + "}]}",
     ],
 )
 def test_other_kinds(write: Write, source: str) -> None:
@@ -130,7 +132,11 @@ def test_a_recipe_is_frozen(write: Write) -> None:
         ("  kind: pytorch\n", "", "5: source.kind: required, and missing"),
         ("network: ssd_resnet34", "net: x", "5: source.network: required, and missing"),
         ("network: ssd_resnet34", "netwrok: x", "7: source.netwrok: unknown key, did you mean 'network'?"),
-        ("kind: pytorch", "kind: onnx", "7: source.network: unknown key, expected one of files, kind, heads"),
+        (
+            "kind: pytorch",
+            "kind: onnx",
+            "7: source.network: unknown key, expected one of files, kind, heads, recorded, stand_in",
+        ),
         (
             "image_size: 400",
             "classes: 3",
@@ -334,6 +340,12 @@ files = st.fixed_dictionaries(
     },
 )
 file_lists = st.lists(files, min_size=1, max_size=3, unique_by=lambda file: file["name"])
+
+
+def pairs(first: str, second: str) -> st.SearchStrategy[Any]:
+    return st.tuples(files, files).map(lambda both: [both[0] | {"name": first}, both[1] | {"name": second}])
+
+
 options = st.dictionaries(
     lines.filter(lambda key: key != "classes"), st.integers() | numbers | lines, max_size=3
 )
@@ -345,7 +357,8 @@ sources = st.one_of(
         {"kind": st.just("onnx"), "files": file_lists},
         optional={"heads": st.none() | st.fixed_dictionaries({"scores": lines, "boxes": lines})},
     ),
-    st.fixed_dictionaries({"kind": st.sampled_from(["caffe", "ir"]), "files": file_lists}),
+    st.fixed_dictionaries({"kind": st.just("caffe"), "files": pairs("m.prototxt", "m.caffemodel")}),
+    st.fixed_dictionaries({"kind": st.just("ir"), "files": pairs("FP16/m.xml", "FP16/m.bin")}),
 )
 inputs = st.fixed_dictionaries(
     {

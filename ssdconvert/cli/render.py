@@ -129,7 +129,7 @@ def recipe_text(entry: CatalogEntry) -> str:
 
 
 def _file_text(file: object) -> str:
-    from ssdconvert.recipe import File
+    from ssdconvert.recipe_source import File
 
     assert isinstance(file, File)
     size = f"{file.size} bytes" if file.size else "size not published"

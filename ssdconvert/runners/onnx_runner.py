@@ -13,17 +13,22 @@ from ssdconvert.runners import Arrays
 
 
 class OnnxRunner:
-    """The file at `path` on the CPU; `extra` names inner tensors to return beside its outputs."""
+    """The file at `path` on the CPU; `extra` names inner tensors to return beside its outputs.
+
+    Not `optimised`, every operator is computed as it stands: quantised ones in floating point.
+    """
 
     executed_on = "CPU"
     execution_precision = "f32"
 
-    def __init__(self, path: Path, extra: Sequence[str] = ()) -> None:
+    def __init__(self, path: Path, extra: Sequence[str] = (), optimised: bool = True) -> None:
         import onnx
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors; its warnings on old exporters run to hundreds of lines
+        if not optimised:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
             model = with_outputs(onnx.load(path), extra).SerializeToString() if extra else str(path)
             self.session = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
@@ -33,7 +38,7 @@ class OnnxRunner:
                 hint="check the file with onnx.checker",
                 stage="load",
             ) from error
-        self.runtime = f"onnxruntime {onnxruntime.__version__}"
+        self.runtime = f"onnxruntime {onnxruntime.__version__}{'' if optimised else ' unoptimised'}"
         self.output_names = [output.name for output in self.session.get_outputs()]
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from ssdconvert.ssd.boxes import FloatArray, decode
+from ssdconvert.ssd.boxes import FloatArray, decode, to_centres
 from ssdconvert.ssd.detections import softmax
 
 CLASS_LOGITS, BOX_OFFSETS = "class_logits", "box_offsets"
@@ -26,20 +27,21 @@ class BoxCoding:
 
 @dataclass(frozen=True)
 class Heads:
-    """The two tensors that detections are made of.
+    """The two tensors that detections are made of: scores [1, P, C], class 0 the background, and boxes [1, P, 4].
 
-    With a `coding`: class logits [1, P, C] and box offsets [1, P, 4]. Without: class probabilities
-    [1, P, C] and decoded boxes, corners in 0..1, [1, P, 4]. Class 0 is the background. With `clip`,
-    decoded boxes are then cut at the input's edges, before anything is suppressed.
+    The scores are class logits, or probabilities. With a `coding` the boxes are offsets of default boxes,
+    without it decoded corners in 0..1. With `clip`, decoded boxes are then cut at the input's edges,
+    before anything is suppressed.
     """
 
     coding: BoxCoding | None = None
     clip: bool = False
+    logits: bool = False
 
     @property
     def scores(self) -> str:
         """Name of the tensor of scores in every graph of ours."""
-        return CLASS_LOGITS if self.coding else CLASS_PROBABILITIES
+        return CLASS_LOGITS if self.logits else CLASS_PROBABILITIES
 
     @property
     def boxes(self) -> str:
@@ -57,8 +59,47 @@ class Heads:
         if self.coding is not None:
             coding = self.coding
             boxes = decode(boxes, coding.default_boxes, coding.variances, coding.largest_size_offset)
+        if self.logits:
             scores = softmax(scores)
         return scores, np.clip(boxes, 0, 1) if self.clip else boxes
+
+
+@dataclass(frozen=True)
+class HeadTensor:
+    """Where a head is in somebody's graph: the tensor's name, and how its numbers lie there.
+
+    `rows` [1, P, n] as ours; `flat` [1, P * n], as DetectionOutput takes them; `by_class` [1, C - 1, P]
+    without the background, as NonMaxSuppression takes scores. `background` is the background's column
+    where it is not the first.
+    """
+
+    name: str
+    layout: Literal["rows", "flat", "by_class"] = "rows"
+    width: int = 4
+    background: int = 0
+
+    def read(self, array: FloatArray) -> FloatArray:
+        """Return the head as [1, P, n], the background's column first (zeros where there is none)."""
+        if self.layout == "by_class":
+            return np.pad(array.transpose(0, 2, 1), ((0, 0), (0, 0), (1, 0)))
+        if self.layout == "flat":
+            array = array.reshape(1, -1, self.width)
+        if self.background:
+            order = [self.background, *(i for i in range(self.width) if i != self.background)]
+            array = array[..., order]
+        return array
+
+
+def coding_of_priors(priors: FloatArray) -> BoxCoding:
+    """Return the coding that priors [1, 2, P * 4] stand for: corners in 0..1, then a variance for each number.
+
+    Raises ValueError where a box has other variances than the first, or the two of a centre differ.
+    """
+    corners, variances = priors.reshape(2, -1, 4)
+    first = variances[0]
+    if (variances != first).any() or first[0] != first[1] or first[2] != first[3]:
+        raise ValueError("the default boxes have several variances")
+    return BoxCoding(to_centres(corners), (float(first[0]), float(first[2])))
 
 
 def relative_error(expected: FloatArray, actual: FloatArray) -> FloatArray:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ssdconvert.errors import ConversionError
+from ssdconvert.outputs import OUTPUTS, output_shapes
 from ssdconvert.recipe import Recipe
-from ssdconvert.tails.nms import OUTPUTS, output_shapes
 from ssdconvert.workspace import temporary_folder_beside
 
 WEIGHT_TYPES = {"FP32": "f32", "FP16": "f16"}

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from ssdconvert.errors import RecipeError
-from ssdconvert.recipe import Input
+from ssdconvert.outputs import OutputSpec, form_of, output_spec
+from ssdconvert.recipe import Input, Recipe
 from ssdconvert.runners.openvino_runner import OpenvinoRunner, unreadable
 from ssdconvert.ssd.detections import Detections
 from ssdconvert.ssd.preprocess import Pixels, converted_input, visible_part
-from ssdconvert.stages.verify import detections_in
 from ssdconvert.workspace import written_atomically
 
 DEFAULT_THRESHOLD = 0.5
@@ -35,16 +35,18 @@ class Found:
 
 @dataclass(frozen=True)
 class Deployed:
-    """What an IR of ours says of itself: how it is fed, and what its labels mean."""
+    """How a model is fed, what its outputs hold, and what its labels mean."""
 
     names: tuple[str, ...]
     input: Input
+    outputs: OutputSpec
 
 
-def deployed(ir: Path) -> Deployed:
-    """Read an IR's own description, so that no recipe is needed, and no wrong one can be taken.
+def deployed(ir: Path, recipe: Recipe | None = None) -> Deployed:
+    """Read an IR's own description, so that no wrong recipe can be taken.
 
-    Raises ConversionError for a file that OpenVINO cannot read, RecipeError for an IR of somebody else.
+    A ready model, which ssdconvert did not make, says nothing of itself: then its `recipe` does. Raises
+    ConversionError for a file that OpenVINO cannot read, RecipeError where nobody says how it is fed.
     """
     import openvino
 
@@ -52,10 +54,17 @@ def deployed(ir: Path) -> Deployed:
         model = openvino.Core().read_model(ir)
     except RuntimeError as error:
         raise unreadable(ir, error) from error
-    if not model.has_rt_info(["ssdconvert", "recipe"]):
+    if model.has_rt_info(["ssdconvert", "recipe"]):
+        return _described(model)
+    if recipe is None:
         raise RecipeError(
             f"{ir} does not say how it is fed", hint="give a file that ssdconvert built", stage="detect"
         )
+    return Deployed(recipe.class_names, recipe.input, output_spec(recipe))
+
+
+def _described(model: Any) -> Deployed:
+    """Return what the rt_info of an IR of ours says; see `ssdconvert.stages.convert`."""
 
     def fact(name: str) -> str:
         return str(model.get_rt_info(["ssdconvert", name]).astype(str))
@@ -67,15 +76,26 @@ def deployed(ir: Path) -> Deployed:
         "color": {"model": fact("baked_model_color"), "converted": fact("input_color")},
         "resize": {"mode": mode, "filter": interpolation, "library": library},
     }
-    return Deployed(tuple(fact("labels").split("\n")), Input.model_validate_json(json.dumps(spec)))
+    names = tuple(fact("labels").split("\n"))
+    rows = model.outputs[0].get_shape()[-2]  # bboxes [1, K, 4] or detection_out [1, 1, K, 7]
+    return Deployed(names, Input.model_validate_json(json.dumps(spec)), OutputSpec(rows, len(names) + 1))
 
 
-def detect(ir: Path, pixels: Pixels, device: str, threshold: float) -> tuple[list[Found], str]:
+def detect(
+    ir: Path, pixels: Pixels, device: str, threshold: float, recipe: Recipe | None = None
+) -> tuple[list[Found], str]:
     """Return what the IR finds in a picture above a score, best first, and the device that really ran."""
-    model = deployed(ir)
+    model = deployed(ir, recipe)
     runner = OpenvinoRunner(ir, device)
+    form = form_of(runner.output_names)
+    if form is None:
+        raise RecipeError(
+            f"{ir} has the outputs {runner.output_names}, which are no detections",
+            hint="give a model whose outputs are bboxes, labels and scores, or detection_out, or boxes and labels",
+            stage="detect",
+        )
     outputs = runner.run({model.input.name: converted_input(pixels, model.input)})
-    return in_words(detections_in(outputs).above(threshold), model, pixels), runner.executed_on
+    return in_words(form.read(outputs, model.outputs).above(threshold), model, pixels), runner.executed_on
 
 
 def in_words(detections: Detections, model: Deployed, pixels: Pixels) -> list[Found]:

@@ -10,11 +10,15 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ssdconvert.errors import ConversionError
-from ssdconvert.onnx_graph import rename, strip
+from ssdconvert.onnx_graph import keep_what_leads_to, rename, strip
+from ssdconvert.originals import Original
+from ssdconvert.outputs import OUTPUTS
 from ssdconvert.recipe import Recipe
-from ssdconvert.stages.load import Original
-from ssdconvert.tails.nms import OUTPUTS, add_nms_tail
+from ssdconvert.tails.graph import GraphBuilder
+from ssdconvert.tails.nms import add_nms_tail
 from ssdconvert.workspace import written_atomically
 
 if TYPE_CHECKING:
@@ -79,6 +83,7 @@ def _from_onnx(recipe: Recipe, original: Original) -> "onnx.ModelProto":
     inputs = [entry for entry in model.graph.input if entry.name not in initialisers]
     del model.graph.input[:]  # IR version 3 and exporters of its time list weights as inputs
     model.graph.input.extend(inputs)
+    keep_what_leads_to(model.graph, [tensor.name for tensor in original.tensors.values()])
     current = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     if current > recipe.opset:
         raise ConversionError(
@@ -96,8 +101,20 @@ def _from_onnx(recipe: Recipe, original: Original) -> "onnx.ModelProto":
                 stage="export",
             ) from error
     model.ir_version = max(model.ir_version, 4)
-    for ours, theirs in original.tensor_names.items():
-        rename(model.graph, theirs, ours)
+    _give_heads_our_names(model, original)
     for name in OUTPUTS:  # inner tensors that happen to be called as the outputs of the tail
         rename(model.graph, name, f"original/{name}")
     return model
+
+
+def _give_heads_our_names(model: "onnx.ModelProto", original: Original) -> None:
+    """Name the heads as ours, laid out [1, P, n] as ours: scores by class become rows with a background."""
+    graph = GraphBuilder(model, "heads")
+    for ours, tensor in original.tensors.items():
+        if tensor.layout == "rows":
+            rename(model.graph, tensor.name, ours)
+            continue
+        foreground = graph.node("Transpose", tensor.name, perm=[0, 2, 1])  # of [1, C - 1, P]
+        background = graph.constant(np.zeros((1, original.default_boxes, 1)), np.float32)
+        graph.node("Concat", background, foreground, axis=2)
+        model.graph.node[-1].output[0] = ours

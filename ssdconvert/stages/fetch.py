@@ -20,7 +20,8 @@ from urllib.parse import quote, unquote, urlsplit
 from filelock import FileLock
 
 from ssdconvert.errors import FetchError
-from ssdconvert.recipe import File, Recipe
+from ssdconvert.recipe import Recipe
+from ssdconvert.recipe_source import File
 from ssdconvert.resources import SCHEME, package_file
 from ssdconvert.workspace import digest_of, temporary_folder_beside, write_json
 

@@ -2,7 +2,8 @@
 
 The original runs in its own engine, on normalised input in its own channel order; the IR runs as a
 deployer runs it, on 0..255 in the converted order. Heads are compared as tensors, relative to their
-own scale; detections by `ssdconvert.ssd.matching`; the shipped outputs by their contract.
+own scale; detections by `ssdconvert.ssd.matching`; the shipped outputs by their contract. What the
+original itself detects is judged too: else a recipe with another rule than the model's own would pass.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,18 +16,18 @@ from numpy.typing import NDArray
 
 from ssdconvert.controls import control_checks
 from ssdconvert.errors import MissingDevice
+from ssdconvert.originals import Original
+from ssdconvert.outputs import STATIC, OutputForm, output_spec
 from ssdconvert.recipe import Recipe
 from ssdconvert.report.result import Check, Verification, judged
 from ssdconvert.runners import Arrays, Runner
 from ssdconvert.runners.onnx_runner import OnnxRunner
 from ssdconvert.runners.openvino_runner import OpenvinoRunner
+from ssdconvert.samples import Picture, Recorded, Sample
 from ssdconvert.ssd.boxes import FloatArray
 from ssdconvert.ssd.detections import Detections, detections_of
-from ssdconvert.ssd.heads import relative_error
+from ssdconvert.ssd.heads import HeadTensor, relative_error
 from ssdconvert.ssd.matching import Tolerance, match
-from ssdconvert.ssd.preprocess import Pixels, converted_input, original_input
-from ssdconvert.stages.load import Original
-from ssdconvert.tails.nms import OUTPUTS, output_shapes
 
 
 @dataclass(frozen=True)
@@ -42,29 +43,33 @@ class GateLimits:
 # of a head, 0.002 of a score and an IoU of 0.04 on the smallest boxes.
 DEFAULT_LIMITS = {"FP32": GateLimits(1e-4, 1e-4, 0.999), "FP16": GateLimits(2e-2, 1e-2, 0.93)}
 
-FARTHEST_BOX = 5  # boxes are not clipped, and may leave the picture, but by a few of its sides at most
-
 
 @dataclass(frozen=True)
 class Candidate:
-    """A file to judge. `normalised` says whether it takes the original's input or 0..255."""
+    """A file to judge.
+
+    `normalised` says whether it takes the original's input or 0..255, `tensors` where its heads are by our
+    names, `form` how it hands out detections.
+    """
 
     hop: str
     precision: str
     device: str
     normalised: bool
     open: Callable[[], Runner]
+    tensors: Mapping[str, HeadTensor]
+    form: OutputForm = STATIC
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What the original says of one picture."""
+    """What the original says of one sample; `own` is what it detects itself, None where it ends in heads."""
 
-    picture: str
-    pixels: Pixels
+    sample: Sample
     heads: Arrays
     probabilities: FloatArray
     boxes: FloatArray
+    own: Detections | None
 
 
 def limits_of(recipe: Recipe, precision: str) -> GateLimits:
@@ -79,16 +84,18 @@ def verify(
     recipe: Recipe,
     original: Original,
     candidates: Iterable[Candidate],
-    pictures: Sequence[tuple[str, Pixels]],
+    samples: Sequence[Sample],
     required_devices: Sequence[str] = (),
 ) -> Verification:
-    """Compare each candidate with the original on each picture (name, RGB pixels).
+    """Compare each candidate with the original on each sample.
 
     A device that is absent is skipped with the reason; MissingDevice is raised for one of
     `required_devices`.
     """
-    references = [_reference(recipe, original, name, pixels) for name, pixels in pictures]
+    references = [_reference(recipe, original, sample) for sample in samples]
     checks: list[Check] = []
+    for reference in references:
+        checks.extend(_checks_of_the_original(recipe, original, reference))
     for candidate in candidates:
         try:
             runner = candidate.open()
@@ -98,11 +105,11 @@ def verify(
             checks.append(_skipped(candidate, error.message))
             continue
         for reference in references:
-            checks.extend(_judge(recipe, original, candidate, runner, reference))
-    seen = [(reference.picture, reference.pixels, reference.heads) for reference in references]
+            checks.extend(_judge(recipe, candidate, runner, reference))
+    seen = [(r.sample, r.heads) for r in references if isinstance(r.sample, Picture)]
     checks.extend(control_checks(recipe, original, seen, limits_of(recipe, "FP32").heads))
     found = sum(len(detections_of(r.probabilities, r.boxes, recipe.detections)) for r in references)
-    names = tuple(name for name, _ in pictures)
+    names = tuple(sample.name for sample in samples)
     return Verification(recipe.name, tuple(checks), original.runner.runtime, names, found)
 
 
@@ -114,44 +121,62 @@ def candidates_of(
     devices: Sequence[str],
 ) -> Iterator[Candidate]:
     """Yield every hop: the exported graph, the simplified one, each IR (precision -> path) on each device."""
-    heads = original.heads.names
-    yield Candidate("onnx", "FP32", "CPU", True, lambda: OnnxRunner(exported, heads))
-    yield Candidate("simplified", "FP32", "CPU", True, lambda: OnnxRunner(simplified, heads))
+    names = original.heads.names
+    tensors = {name: HeadTensor(name) for name in names}
+    yield Candidate("onnx", "FP32", "CPU", True, lambda: OnnxRunner(exported, names), tensors)
+    yield Candidate("simplified", "FP32", "CPU", True, lambda: OnnxRunner(simplified, names), tensors)
     for precision, path in irs.items():
         for device in devices:
-            yield Candidate(
-                "ir",
-                precision,
-                device,
-                False,
-                lambda p=path, d=device: OpenvinoRunner(p, d, heads),  # type: ignore[misc]
-            )
+
+            def opened(path: Path = path, device: str = device) -> Runner:
+                return OpenvinoRunner(path, device, names)
+
+            yield Candidate("ir", precision, device, False, opened, tensors)
 
 
-def _reference(recipe: Recipe, original: Original, name: str, pixels: Pixels) -> Reference:
-    heads = original.run(original_input(pixels, recipe.input), recipe.input.name)
-    return Reference(name, pixels, heads, *original.heads.decoded(heads))
+def _reference(recipe: Recipe, original: Original, sample: Sample) -> Reference:
+    outputs = original.runner.run({recipe.input.name: sample.for_original(recipe.input)})
+    heads = original.heads_in(outputs)
+    own = original.own.read(outputs, output_spec(recipe)) if original.own else None
+    return Reference(sample, heads, *original.heads.decoded(heads), own)
 
 
-def _judge(
-    recipe: Recipe, original: Original, candidate: Candidate, runner: Runner, reference: Reference
-) -> Iterator[Check]:
-    """Run a candidate on one picture and yield its checks."""
-    prepare = original_input if candidate.normalised else converted_input
-    outputs = runner.run({recipe.input.name: prepare(reference.pixels, recipe.input)})
+def _checks_of_the_original(recipe: Recipe, original: Original, reference: Reference) -> Iterator[Check]:
+    """Hold what the original detects, and what its publisher recorded, against its heads and the rule."""
+    limits, sample = limits_of(recipe, "FP32"), reference.sample
+    base = Check(
+        "original", "detections", "CPU", original.runner.runtime, "FP32", sample.name, "", "",
+        None, None, None, "skipped",
+        executed_on=original.runner.executed_on, execution_precision=original.runner.execution_precision,
+    )  # fmt: skip
+    if reference.own is not None:
+        yield from _detection_checks(base, recipe, reference, reference.own, limits)
+    if isinstance(sample, Recorded) and original.own is not None:
+        recorded = original.own.read(sample.outputs, output_spec(recipe))
+        base = replace(base, hop="recorded", runtime="as published", executed_on="", execution_precision="")
+        yield from _detection_checks(base, recipe, reference, recorded, limits)
+
+
+def _judge(recipe: Recipe, candidate: Candidate, runner: Runner, reference: Reference) -> Iterator[Check]:
+    """Run a candidate on one sample and yield its checks."""
+    sample = reference.sample
+    prepared = (sample.for_original if candidate.normalised else sample.for_converted)(recipe.input)
+    outputs = runner.run({recipe.input.name: prepared})
     limits = limits_of(recipe, candidate.precision)
     base = Check(
         candidate.hop, "heads", candidate.device, runner.runtime, candidate.precision,
-        reference.picture, "", "", None, None, None, "skipped",
+        sample.name, "", "", None, None, None, "skipped",
         executed_on=runner.executed_on, execution_precision=runner.execution_precision,
     )  # fmt: skip
-    for name in original.heads.names:
-        yield _head_check(base, name, reference.heads[name], outputs[name], limits)
-    broken = broken_promises(recipe, outputs)
+    for name, tensor in candidate.tensors.items():
+        yield _head_check(base, name, reference.heads[name], tensor.read(outputs[tensor.name]), limits)
+    spec = output_spec(recipe)
+    broken = candidate.form.broken(outputs, spec)
     outcome = judged(len(broken), 0) | {"reason": "; ".join(broken)}
     yield replace(base, level="contract", metric="broken promises", **outcome)
     if not broken:
-        yield from _detection_checks(base, recipe, reference, detections_in(outputs), limits)
+        found = candidate.form.read(outputs, spec)
+        yield from _detection_checks(base, recipe, reference, found, limits)
 
 
 def _head_check(
@@ -195,40 +220,6 @@ def _detection_checks(
     yield replace(
         base, output="bboxes", metric="min IoU", **judged(result.smallest_iou, limits.iou, at_least=True)
     )
-
-
-def detections_in(outputs: Mapping[str, NDArray[Any]]) -> Detections:
-    """Return the used rows of `bboxes`, `labels`, `scores`."""
-    used = outputs["scores"][0] > 0
-    return Detections(outputs["bboxes"][0][used], outputs["labels"][0][used], outputs["scores"][0][used])
-
-
-def broken_promises(recipe: Recipe, outputs: Mapping[str, NDArray[Any]]) -> list[str]:
-    """Return what the outputs `bboxes`, `labels`, `scores` do not keep of their contract."""
-    broken = [
-        f"{name} has the shape {list(outputs[name].shape)}, expected {shape}"
-        for name, shape in output_shapes(recipe.detections.keep).items()
-        if list(outputs[name].shape) != shape
-    ]
-    if broken:
-        return broken
-    boxes, labels, scores = (outputs[name][0] for name in OUTPUTS)
-    unused = scores == 0
-    promises = {
-        "labels is not i64": labels.dtype == np.int64,
-        "bboxes or scores hold NaN or infinity": bool(np.isfinite(boxes).all() and np.isfinite(scores).all()),
-        "scores are not best first": bool((np.diff(scores) <= 0).all()),
-        "scores leave 0..1": bool(((scores >= 0) & (scores <= 1)).all()),
-        "unused rows are not zero": not labels[unused].any() and not boxes[unused].any(),
-        f"labels leave 1..{recipe.classes - 1}": bool(
-            ((labels[~unused] >= 1) & (labels[~unused] < recipe.classes)).all()
-        ),
-        "boxes are not x_min <= x_max, y_min <= y_max": bool((boxes[:, :2] <= boxes[:, 2:]).all()),
-        f"boxes leave 0..1 by more than {FARTHEST_BOX}: are they pixels?": bool(
-            ((boxes >= -FARTHEST_BOX) & (boxes <= 1 + FARTHEST_BOX)).all()
-        ),
-    }
-    return [promise for promise, kept in promises.items() if not kept]
 
 
 def _skipped(candidate: Candidate, reason: str) -> Check:

@@ -8,16 +8,10 @@ itself, so that devices without dynamic shapes run the result. The arithmetic is
 import numpy as np
 import onnx
 
+from ssdconvert.outputs import output_shapes
 from ssdconvert.ssd.detections import SuppressionRule
 from ssdconvert.ssd.heads import BoxCoding, Heads
 from ssdconvert.tails.graph import GraphBuilder
-
-OUTPUTS = ("bboxes", "labels", "scores")
-
-
-def output_shapes(keep: int) -> dict[str, list[int]]:
-    """Return the shape of each output for K = `keep` rows."""
-    return dict(zip(OUTPUTS, ([1, keep, 4], [1, keep], [1, keep]), strict=True))
 
 
 def add_nms_tail(
@@ -33,8 +27,9 @@ def add_nms_tail(
     for name, numbers in zip(heads.names, (classes, 4), strict=True):
         graph.inner(name, onnx.TensorProto.FLOAT, [1, default_boxes, numbers])
     probabilities, boxes = heads.scores, heads.boxes
-    if heads.coding is not None:
+    if heads.logits:
         probabilities = graph.node("Softmax", probabilities, axis=2)
+    if heads.coding is not None:
         boxes = _decode(graph, boxes, heads.coding)
     if heads.clip:
         edges = (graph.constant(edge, np.float32) for edge in (0, 1))

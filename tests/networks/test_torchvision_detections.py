@@ -81,7 +81,9 @@ def test_detections_are_torchvision_s(
     size = recipe.input.shape[2]
     ours: Any = build_network(recipe.source.network, size, size, CLASSES, {})
     boxes = ours.default_boxes()
-    heads = Heads(BoxCoding(boxes, ours.variances, ours.largest_size_offset), recipe.detections.clip)
+    heads = Heads(
+        BoxCoding(boxes, ours.variances, ours.largest_size_offset), recipe.detections.clip, logits=True
+    )
     logits, offsets = random_heads(len(boxes), seed)
     decoded = heads.decoded({heads.scores: logits.numpy(), heads.boxes: offsets.numpy()})
     found = detections_of(*decoded, recipe.detections)

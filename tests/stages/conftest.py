@@ -10,11 +10,12 @@ import pytest
 from PIL import Image
 
 from ssdconvert.networks import build_network
+from ssdconvert.originals import Original
 from ssdconvert.recipe import Recipe
-from ssdconvert.ssd.preprocess import Pixels
+from ssdconvert.samples import Picture
 from ssdconvert.stages.convert import convert
 from ssdconvert.stages.export import export
-from ssdconvert.stages.load import Original, load
+from ssdconvert.stages.load import load
 from ssdconvert.stages.simplify import simplify
 from ssdconvert.workspace import digest_of
 
@@ -69,7 +70,7 @@ class Tiny:
     exported: Path
     simplified: Path
     irs: dict[str, Path]
-    pictures: list[tuple[str, Pixels]]
+    pictures: list[Picture]
 
 
 @pytest.fixture
@@ -78,21 +79,19 @@ def tiny_recipe() -> Any:
 
 
 @pytest.fixture(scope="session")
-def pictures() -> list[tuple[str, Pixels]]:
+def pictures() -> list[Picture]:
     """Two coloured pictures: smooth gradients with a strong cast, and noise."""
     random = np.random.default_rng(5)
     noise = random.integers(0, 256, (60, 90, 3), dtype=np.uint8)
     small = Image.fromarray(random.integers(0, 256, (4, 5, 3), dtype=np.uint8))
     smooth = np.array(small.resize((120, 70), Image.Resampling.BICUBIC))
-    return [("smooth.png", smooth), ("noise.png", noise)]
+    return [Picture("smooth.png", smooth), Picture("noise.png", noise)]
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory, pictures: list[tuple[str, Pixels]]) -> Tiny:
+def tiny(tmp_path_factory: pytest.TempPathFactory, pictures: list[Picture]) -> Tiny:
     """The tiny model, taken through every stage up to its IRs."""
     import torch
-
-    from ssdconvert.ssd.preprocess import original_input
 
     folder = tmp_path_factory.mktemp("tiny")
     recipe = recipe_of()
@@ -109,7 +108,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory, pictures: list[tuple[str, Pix
     original = load(recipe, {"tiny.pth": checkpoint})
     exported, simplified = folder / "exported.onnx", folder / "tiny.onnx"
     export(recipe, original, exported)
-    images = [original_input(pixels, recipe.input) for _, pixels in pictures]
+    images = [picture.for_original(recipe.input) for picture in pictures]
     simplify(exported, simplified, original.heads, recipe.input.name, images)
     irs = {precision: folder / precision / "tiny.xml" for precision in ("FP32", "FP16")}
     convert(recipe, simplified, irs, {"tiny.pth": digest_of(checkpoint)})

@@ -27,7 +27,7 @@ def read_source_digest(path: Path) -> str:
 def test_preprocessing_is_inside(tiny: Any) -> None:
     """BGR 0..255 into the IR gives what normalised RGB gives in the original."""
     runner = OpenvinoRunner(tiny.irs["FP32"], "CPU", tiny.original.heads.names)
-    for _, pixels in tiny.pictures:
+    for pixels in (picture.pixels for picture in tiny.pictures):
         expected = tiny.original.run(original_input(pixels, tiny.recipe.input), "picture")
         outputs = runner.run({"picture": converted_input(pixels, tiny.recipe.input)})
         for name, array in expected.items():
@@ -42,7 +42,7 @@ def test_every_pair_of_channel_orders(
     recipe = tiny_recipe(input__color={"model": model, "converted": converted})
     path = tmp_path / "FP32" / "tiny.xml"
     convert(recipe, tiny.simplified, {"FP32": path}, {})
-    pixels = tiny.pictures[1][1]
+    pixels = tiny.pictures[1].pixels
     expected = tiny.original.run(original_input(pixels, recipe.input), "picture")
     runner = OpenvinoRunner(path, "CPU", tiny.original.heads.names)
     outputs = runner.run({"picture": converted_input(pixels, recipe.input)})

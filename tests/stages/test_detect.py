@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from ssdconvert.errors import ConversionError, RecipeError
+from ssdconvert.outputs import OutputSpec
 from ssdconvert.ssd.detections import Detections
 from ssdconvert.stages.detect import (
     Deployed,
@@ -27,7 +28,9 @@ DETECTIONS = Detections(
 
 def test_boxes_are_pixels_of_the_picture_cut_at_its_edges(tiny_recipe: Any) -> None:
     first, second = in_words(
-        DETECTIONS, Deployed(("cat", "dog"), tiny_recipe().input), np.zeros((100, 200, 3), np.uint8)
+        DETECTIONS,
+        Deployed(("cat", "dog"), tiny_recipe().input, OutputSpec(3, 3)),
+        np.zeros((100, 200, 3), np.uint8),
     )
     assert (first.label, first.name, first.score) == (2, "dog", pytest.approx(0.9))
     assert first.box == pytest.approx((20, 20, 100, 90), abs=1e-3)
@@ -38,14 +41,16 @@ def test_boxes_of_a_cropped_input_are_pixels_of_the_whole_picture(tiny_recipe: A
     """Of 300x100, an input of 64x48 shows 133.33 columns from 83.33 on."""
     recipe = tiny_recipe(input__resize__mode="crop")
     first, second = in_words(
-        DETECTIONS, Deployed(("cat", "dog"), recipe.input), np.zeros((100, 300, 3), np.uint8)
+        DETECTIONS,
+        Deployed(("cat", "dog"), recipe.input, OutputSpec(3, 3)),
+        np.zeros((100, 300, 3), np.uint8),
     )
     assert first.box == pytest.approx((83.333 + 13.333, 20, 83.333 + 66.667, 90), abs=2e-3)
     assert second.box == pytest.approx((83.333 - 26.667, 0, 83.333 + 173.333, 100), abs=2e-3)
 
 
 def test_what_is_found_is_best_first_and_above_the_threshold(tiny: Any) -> None:
-    found, device = detect(tiny.irs["FP32"], tiny.pictures[0][1], "CPU", 0.4)
+    found, device = detect(tiny.irs["FP32"], tiny.pictures[0].pixels, "CPU", 0.4)
     assert device == "CPU"
     scores = [detection.score for detection in found]
     assert scores == sorted(scores, reverse=True)

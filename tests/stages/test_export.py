@@ -7,7 +7,6 @@ import pytest
 
 from ssdconvert.errors import ConversionError
 from ssdconvert.runners.onnx_runner import OnnxRunner
-from ssdconvert.ssd.preprocess import original_input
 from ssdconvert.stages.export import export
 from ssdconvert.stages.load import load
 
@@ -44,7 +43,7 @@ def test_each_opset_gives_the_same_heads(tiny: Any, tiny_recipe: Any, tmp_path: 
     export(tiny_recipe(opset=opset), tiny.original, tmp_path / "m.onnx")
     model = onnx.load(tmp_path / "m.onnx")
     assert [entry.version for entry in model.opset_import if not entry.domain] == [opset]
-    image = original_input(tiny.pictures[0][1], tiny.recipe.input)
+    image = tiny.pictures[0].for_original(tiny.recipe.input)
     expected = tiny.original.run(image, "picture")
     outputs = OnnxRunner(tmp_path / "m.onnx", tiny.original.heads.names).run({"picture": image})
     for name, array in expected.items():

@@ -6,13 +6,12 @@ import onnx
 import pytest
 
 from ssdconvert.errors import ConversionError
-from ssdconvert.ssd.preprocess import original_input
 from ssdconvert.stages.simplify import simplify
 
 
 @pytest.fixture
 def images(tiny: Any) -> list[Any]:
-    return [original_input(pixels, tiny.recipe.input) for _, pixels in tiny.pictures]
+    return [picture.for_original(tiny.recipe.input) for picture in tiny.pictures]
 
 
 def test_fewer_nodes_and_the_same_outputs(tiny: Any) -> None:

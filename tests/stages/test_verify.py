@@ -10,6 +10,7 @@ import onnx
 import pytest
 
 from ssdconvert.errors import MissingDevice
+from ssdconvert.outputs import STATIC, output_spec
 from ssdconvert.report.result import Verification
 from ssdconvert.runners import Arrays
 from ssdconvert.runners.openvino_runner import OpenvinoRunner
@@ -17,7 +18,6 @@ from ssdconvert.stages.convert import convert
 from ssdconvert.stages.verify import (
     DEFAULT_LIMITS,
     Candidate,
-    broken_promises,
     candidates_of,
     limits_of,
     verify,
@@ -92,7 +92,7 @@ class Altered:
 
 
 def altered(tiny: Any, change: Callable[[Arrays], Arrays]) -> Verification:
-    candidate = Candidate("ir", "FP32", "CPU", False, lambda: Altered(tiny, change))
+    candidate = Candidate("ir", "FP32", "CPU", False, lambda: Altered(tiny, change), tiny.original.tensors)
     return verify(tiny.recipe, tiny.original, [candidate], tiny.pictures)
 
 
@@ -199,7 +199,7 @@ def test_a_list_with_an_absent_device_is_skipped(tiny: Any, device: str) -> None
 def test_boxes_in_pixels_break_the_contract(tiny: Any) -> None:
     result = altered(tiny, lambda outputs: outputs | {"bboxes": outputs["bboxes"] * 64})
     assert result.verdict == "fail"
-    assert "are they pixels?" in result.reason
+    assert "are they in other units?" in result.reason
 
 
 def test_only_absent_devices_prove_nothing(tiny: Any) -> None:
@@ -220,8 +220,6 @@ def test_a_recipe_may_set_its_own_limits(tiny_recipe: Any) -> None:
 
 
 def test_a_true_output_breaks_no_promise(tiny: Any) -> None:
-    from ssdconvert.ssd.preprocess import converted_input
-
     runner = OpenvinoRunner(tiny.irs["FP32"])
-    outputs = runner.run({"picture": converted_input(tiny.pictures[0][1], tiny.recipe.input)})
-    assert broken_promises(tiny.recipe, outputs) == []
+    outputs = runner.run({"picture": tiny.pictures[0].for_converted(tiny.recipe.input)})
+    assert STATIC.broken(outputs, output_spec(tiny.recipe)) == []

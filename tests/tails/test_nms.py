@@ -20,9 +20,10 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from ssdconvert.outputs import OUTPUTS
 from ssdconvert.ssd.detections import Detections, detections_of
 from ssdconvert.ssd.heads import BoxCoding, Heads
-from ssdconvert.tails.nms import OUTPUTS, add_nms_tail
+from ssdconvert.tails.nms import add_nms_tail
 
 Array = NDArray[Any]
 Outputs = dict[str, Array]
@@ -189,7 +190,10 @@ def check_close(got: Outputs, expected: Outputs) -> None:
 @pytest.mark.parametrize("opset", OPSETS)
 @pytest.mark.parametrize("at", ["keep", "suppress"])
 def test_softmax_and_decoding(opset: int, at: str) -> None:
-    heads, rule = Heads(coding()), Rule(score_threshold=0.1, per_class=15, keep=20, at_iou_threshold=at)
+    heads, rule = (
+        Heads(coding(), logits=True),
+        Rule(score_threshold=0.1, per_class=15, keep=20, at_iou_threshold=at),
+    )
     engine = session(graph(heads, rule, BOXES, CLASSES, opset))
     counts = set()
     for seed in range(12):
@@ -202,7 +206,7 @@ def test_softmax_and_decoding(opset: int, at: str) -> None:
     assert 20 in counts
 
 
-CLIPPING = Heads(replace(coding(), largest_size_offset=0.5), clip=True)
+CLIPPING = Heads(replace(coding(), largest_size_offset=0.5), clip=True, logits=True)
 
 
 @pytest.mark.parametrize("opset", OPSETS)
@@ -344,7 +348,7 @@ def test_engines_agree_exactly_at_the_iou_threshold(at: str, tmp_path: Path) -> 
     check_equal(run_compiled(compiled(model, tmp_path), scores, boxes), expected)
 
 
-@pytest.mark.parametrize("heads", [Heads(coding()), CLIPPING], ids=["plain", "clipping"])
+@pytest.mark.parametrize("heads", [Heads(coding(), logits=True), CLIPPING], ids=["plain", "clipping"])
 def test_openvino_decodes(heads: Heads, tmp_path: Path) -> None:
     rule = Rule(score_threshold=0.1, per_class=15)
     engine = compiled(graph(heads, rule, BOXES, CLASSES, 17), tmp_path)

@@ -1,0 +1,153 @@
+"""An ONNX file in ONNX Runtime: one that ends in heads, or one that suppresses by itself."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssdconvert.errors import ConversionError
+from ssdconvert.originals import Original
+from ssdconvert.outputs import STATIC, OutputForm, form_of
+from ssdconvert.recipe import Recipe
+from ssdconvert.recipe_source import Heads as HeadNames
+from ssdconvert.recipe_source import OnnxSource
+from ssdconvert.ssd.heads import Heads, HeadTensor
+
+if TYPE_CHECKING:
+    import onnx
+
+
+def load_onnx(recipe: Recipe, source: OnnxSource, path: Path) -> Original:
+    """Return the file at `path` in ONNX Runtime; ConversionError if it is not what the recipe says."""
+    from ssdconvert.quantised_onnx import is_quantised
+    from ssdconvert.runners.onnx_runner import OnnxRunner
+
+    model = _read(path)
+    _refuse_external_data(path, model)
+    own = None
+    if source.heads is None:
+        own = _own_form(path, model)
+        scores, boxes = _inputs_of_nms(path, model)
+        tensors = {"scores": HeadTensor(scores, "by_class"), "boxes": HeadTensor(boxes)}
+        heads = Heads(clip=recipe.detections.clip)
+    else:
+        tensors = {"scores": HeadTensor(source.heads.scores), "boxes": HeadTensor(source.heads.boxes)}
+        heads = heads_named(recipe, source.heads)
+    _refuse_absent(path, model, [tensor.name for tensor in tensors.values()])
+    # with its optimisations ONNX Runtime computes a quantised graph in integers that saturate: the
+    # result then differs by more than from any other engine (measured: 0.45 of a score)
+    runner = OnnxRunner(path, [tensor.name for tensor in tensors.values()], optimised=not is_quantised(model))
+    inputs = {entry.name: entry.shape for entry in runner.session.get_inputs()}
+    if list(recipe.input.shape) != inputs.get(recipe.input.name):
+        raise ConversionError(
+            f"{path.name} has the inputs {inputs}, expected {recipe.input.name!r} {list(recipe.input.shape)}",
+            hint="correct input.name or input.shape in the recipe",
+            stage="load",
+        )
+    original = Original(heads, 0, path, runner, dict(zip(heads.names, tensors.values(), strict=True)), own)
+    return _with_default_boxes(recipe, original)
+
+
+def heads_named(recipe: Recipe, names: HeadNames) -> Heads:
+    """Return what the heads that a recipe names mean: decoded boxes, or offsets of a family's default boxes."""
+    from ssdconvert.originals.pytorch import coding_of_network
+
+    if names.default_boxes is None:
+        return Heads(clip=recipe.detections.clip)
+    height, width = recipe.input.shape[2:]
+    coding = coding_of_network(names.default_boxes, height, width, recipe.classes, names.options)
+    return Heads(coding, recipe.detections.clip)
+
+
+def _read(path: Path) -> "onnx.ModelProto":
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        return onnx.load(path, load_external_data=False)
+    except DecodeError as error:
+        raise ConversionError(
+            f"{path} is no ONNX file: {error}", hint="check the file with onnx.checker", stage="load"
+        ) from error
+
+
+def _refuse_external_data(path: Path, model: "onnx.ModelProto") -> None:
+    """Raise ConversionError for an ONNX file whose weights lie in other files: nobody checked those."""
+    import onnx
+
+    for tensor in model.graph.initializer:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            raise ConversionError(
+                f"{path.name} keeps the weight {tensor.name} in another file",
+                hint="save it in one file: onnx.save(onnx.load(FILE), FILE)",
+                stage="load",
+            )
+
+
+def _own_form(path: Path, model: "onnx.ModelProto") -> OutputForm:
+    """Return the form of the file's own detections."""
+    names = [output.name for output in model.graph.output]
+    if form_of(names) is not STATIC:
+        raise ConversionError(
+            f"{path.name} has the outputs {names}, expected {sorted(STATIC.names)}",
+            hint="for a graph without NMS write source.heads: {scores: NAME, boxes: NAME} into the recipe",
+            stage="load",
+        )
+    return STATIC
+
+
+def _inputs_of_nms(path: Path, model: "onnx.ModelProto") -> tuple[str, str]:
+    """Return the names of the scores and of the boxes that enter the file's own suppression."""
+    nodes = [node for node in model.graph.node if node.op_type == "NonMaxSuppression"]
+    if len(nodes) != 1:
+        raise ConversionError(
+            f"{path.name} holds {len(nodes)} NonMaxSuppression nodes, expected 1",
+            hint="write source.heads: {scores: NAME, boxes: NAME} into the recipe: where its heads are",
+            stage="load",
+        )
+    boxes, scores = nodes[0].input[:2]
+    return scores, boxes
+
+
+def _refuse_absent(path: Path, model: "onnx.ModelProto", names: Sequence[str]) -> None:
+    """Raise ConversionError unless the graph computes tensors of these names."""
+    computed = {name for node in model.graph.node for name in node.output}
+    absent = [name for name in names if name not in computed]
+    if absent:
+        raise ConversionError(
+            f"{path.name} has no tensor {' and no '.join(map(repr, absent))}; its outputs are "
+            f"{', '.join(repr(output.name) for output in model.graph.output)}",
+            hint="correct source.heads in the recipe",
+            stage="load",
+        )
+
+
+def _with_default_boxes(recipe: Recipe, original: Original) -> Original:
+    """Return the original with its number of boxes; ConversionError where its heads do not fit the recipe."""
+    read = {name: tensor.read(array) for name, tensor, array in _heads_of_zeros(recipe, original)}
+    (scores, boxes), (scores_shape, boxes_shape) = read, (array.shape for array in read.values())
+    if boxes_shape[:1] + boxes_shape[2:] != (1, 4) or scores_shape != (*boxes_shape[:2], recipe.classes):
+        shapes = f"{scores!r} {list(scores_shape)} and {boxes!r} {list(boxes_shape)}"
+        raise ConversionError(
+            f"{Path(original.model).name} has the heads {shapes}, "
+            f"expected {scores!r} [1, P, {recipe.classes}] and {boxes!r} [1, P, 4]",
+            hint="correct source.heads or detections.labels in the recipe",
+            stage="load",
+        )
+    return replace(original, default_boxes=boxes_shape[1])
+
+
+def _heads_of_zeros(
+    recipe: Recipe, original: Original
+) -> Iterator[tuple[str, HeadTensor, NDArray[np.float32]]]:
+    """Yield the original's name of a head, and an array of its shape; a run tells what the graph does not."""
+    shapes = {output.name: output.shape for output in original.runner.session.get_outputs()}  # type: ignore[attr-defined]
+    if not all(isinstance(side, int) for tensor in original.tensors.values() for side in shapes[tensor.name]):
+        zeros = np.zeros(recipe.input.shape, np.float32)
+        outputs = original.runner.run({recipe.input.name: zeros})
+        shapes = {name: array.shape for name, array in outputs.items()}
+    for tensor in original.tensors.values():
+        yield tensor.name, tensor, np.zeros(shapes[tensor.name], np.float32)

@@ -1,0 +1,57 @@
+"""What a model is checked on: pictures, and inputs that its publisher recorded."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from ssdconvert.recipe import Input
+from ssdconvert.runners import Arrays
+from ssdconvert.ssd.boxes import FloatArray
+from ssdconvert.ssd.preprocess import Pixels, converted_input, original_input
+
+
+class Sample(Protocol):
+    """One input, as the original takes it and as the converted model does; both f32 [1, 3, H, W]."""
+
+    @property
+    def name(self) -> str: ...
+
+    def for_original(self, spec: Input) -> FloatArray: ...
+
+    def for_converted(self, spec: Input) -> FloatArray: ...
+
+
+@dataclass(frozen=True)
+class Picture:
+    """RGB pixels [H, W, 3] of any size."""
+
+    name: str
+    pixels: Pixels
+
+    def for_original(self, spec: Input) -> FloatArray:
+        """Return the model's channel order, (value - mean) / scale."""
+        return original_input(self.pixels, spec)
+
+    def for_converted(self, spec: Input) -> FloatArray:
+        """Return the converted model's channel order, 0..255."""
+        return converted_input(self.pixels, spec)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """An input of the original, f32 [1, 3, H, W], with the outputs by name that its publisher got from it."""
+
+    name: str
+    image: FloatArray
+    outputs: Arrays
+
+    def for_original(self, spec: Input) -> FloatArray:
+        """Return the input as it was recorded."""
+        return self.image
+
+    def for_converted(self, spec: Input) -> FloatArray:
+        """Undo the preprocessing that the converted model does inside."""
+        mean, scale = (np.array(v, np.float32).reshape(1, 3, 1, 1) for v in (spec.mean, spec.scale))
+        pixels = self.image * scale + mean
+        return np.ascontiguousarray(pixels[:, ::-1] if spec.color.model != spec.color.converted else pixels)
