@@ -26,6 +26,10 @@ class CatalogEntry:
     path: Path
     recipe: Recipe
 
+    def stand_in(self) -> "CatalogEntry":
+        """Return the recipe for an original made from a seed."""
+        return CatalogEntry(self.path, self.recipe.stand_in())
+
     def pictures(self) -> list[Path]:
         """Return the recipe's reference pictures as paths; whether they exist is not checked."""
         return [recipe_file(reference, self.path.parent) for reference in self.recipe.pictures]

@@ -4,16 +4,18 @@ import json
 import time
 from collections.abc import Callable
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ssdconvert.build_plan import PRECISIONS, Plan, plan
 from ssdconvert.build_result import BuildOptions, BuildResult, StageResult
 from ssdconvert.catalog import CatalogEntry
-from ssdconvert.errors import RecipeError
 from ssdconvert.pictures import named_pictures, read_picture
+from ssdconvert.recipe_source import OnnxSource
 from ssdconvert.report.result import verification_from_json
-from ssdconvert.samples import Picture
+from ssdconvert.samples import Picture, Sample
 from ssdconvert.stage_runner import StageRunner
-from ssdconvert.stages.fetch import Fetched, fetch
+from ssdconvert.stages.fetch import Fetched, fetch, fetch_if_near, local
 from ssdconvert.versions import tool_versions
 from ssdconvert.workspace import (
     EXPORTED,
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from ssdconvert.originals import Original
 
 STAGES = ("fetch", "load", "export", "simplify", "convert", "verify", "detect", "report", "manifest")
-BUILDABLE = ("FP32", "FP16")
 
 
 def build(
@@ -44,27 +45,11 @@ def build(
     `on_stage` hears of each stage as it ends, `on_wait` when another process holds the build folder.
     The result's verdict tells whether the model is right; only expected failures raise.
     """
-    _refuse_what_cannot_be_built(entry, options)
+    planned = plan(entry.recipe, options.precisions)
     workspace = Workspace(options.output)
     with workspace.locked(on_wait):
         workspace.claim(entry.recipe.name)
-        return _Build(entry, options, workspace, on_stage).run(until)
-
-
-def _refuse_what_cannot_be_built(entry: CatalogEntry, options: BuildOptions) -> None:
-    """Raise RecipeError for a precision, or for boxes, that no stage can make."""
-    recipe = entry.recipe
-    for precision in options.precisions or recipe.precisions:
-        if precision not in BUILDABLE:
-            raise RecipeError(
-                f"{recipe.name}: precision {precision} cannot be built by this version",
-                hint=f"ask for --precision {' or '.join(BUILDABLE)}",
-            )
-    if recipe.detections.units != "normalised":
-        raise RecipeError(
-            f"{recipe.name}: boxes in {recipe.detections.units} cannot be converted by this version",
-            hint="only detections.units: normalised can",
-        )
+        return _Build(entry, planned, options, workspace, on_stage).run(until)
 
 
 class _Build:
@@ -73,16 +58,16 @@ class _Build:
     def __init__(
         self,
         entry: CatalogEntry,
+        planned: Plan,
         options: BuildOptions,
         workspace: Workspace,
         on_stage: Callable[[StageResult], None],
     ) -> None:
-        self.recipe, self.options, self.workspace = entry.recipe, options, workspace
+        self.recipe, self.plan, self.options, self.workspace = entry.recipe, planned, options, workspace
         self.stages = StageRunner(workspace, options.rerun, on_stage)
-        self.precisions = tuple(dict.fromkeys(options.precisions or self.recipe.precisions))
         self.pictures = named_pictures(entry)
         self.files: list[Fetched] = []
-        self.onnx = f"{self.recipe.name}.onnx"
+        self.evidence: Fetched | None = None
         self.result = BuildResult(self.recipe.name, workspace.folder, self.stages.results)
 
     def run(self, until: str) -> BuildResult:
@@ -106,30 +91,23 @@ class _Build:
 
         started = time.monotonic()
         with self.stages.failing("load", started):
-            original = load(self.recipe, {file.name: file.path for file in self.files})
+            original = load(self.recipe, self._paths())
         summary = f"{original.default_boxes} default boxes x {self.recipe.classes} classes"
         notes = "; ".join(original.notes)
         self.stages.tell(StageResult("load", "done", time.monotonic() - started, notes, summary))
         return original
 
-    @cached_property
-    def irs(self) -> dict[str, str]:
-        """Relative path of the .xml of each precision.
-
-        A lower precision alone would be judged by its own wide limits: FP32 is always made and judged
-        too, in the private folder when it is not asked for.
-        """
-        irs = {precision: ir_files(self.recipe.name, precision)[0] for precision in self.precisions}
-        return {"FP32": f"{PRIVATE}/{ir_files(self.recipe.name, 'FP32')[0]}"} | irs
-
     def _artefacts(self) -> dict[str, str | None]:
         """Return what has been made so far for the user: relative path -> weight precision."""
         shipped = [path for path in self.stages.made if not path.startswith(PRIVATE)]
         folders = {path: path.partition("/")[0] for path in shipped}
-        return {path: folder if folder in BUILDABLE else None for path, folder in folders.items()}
+        return {path: folder if folder in PRECISIONS else None for path, folder in folders.items()}
 
     def _digests(self, *stages: str) -> dict[str, str]:
         return {path: digest for stage in stages for path, digest in self.workspace.digests(stage).items()}
+
+    def _paths(self) -> dict[str, Path]:
+        return {file.name: file.path for file in self.files}
 
     def _sources(self) -> dict[str, str]:
         return {file.name: file.sha256 for file in self.files}
@@ -144,15 +122,41 @@ class _Build:
     # --- the stages
 
     def _fetch(self) -> None:
+        if self.recipe.is_stand_in:
+            self._make_stand_in()
+            return
         started = time.monotonic()
         with self.stages.failing("fetch", started):
-            self.files = fetch(self.recipe, self.options.fetch)
+            self.files = fetch(self.recipe, self.options.fetch, self.plan.files)
+            if self.plan.evidence:
+                self.evidence = fetch_if_near(self.recipe, self.plan.evidence, self.options.fetch)
         status = "cached" if all(file.origin == "cache" for file in self.files) else "done"
         reason = "in the cache" if status == "cached" else f"from {', '.join(f.origin for f in self.files)}"
         summary = ", ".join(f"{f.name} {f.bytes / 1e6:.1f} MB sha256 {f.sha256[:8]}..." for f in self.files)
+        if self.plan.evidence and not self.evidence:
+            summary += f"; without {self.plan.evidence.name}, which is neither in the cache nor in a mirror"
         self.stages.tell(StageResult("fetch", status, time.monotonic() - started, reason, summary))
 
+    def _make_stand_in(self) -> None:
+        folder = f"{PRIVATE}/stand-in"
+        files = [*self.plan.files, *([self.plan.evidence] if self.plan.evidence else [])]
+
+        def action() -> str:
+            from ssdconvert.stand_in import make_stand_in
+
+            make_stand_in(self.recipe, self.workspace.path(folder))
+            return f"made {', '.join(file.name for file in files)} from a seed: a STAND-IN, which detects nothing real"
+
+        inputs = {**self._part("source", "input", "detections"), "tools": tool_versions()}
+        self.stages.run("fetch", inputs, [f"{folder}/{file.name}" for file in files], action)
+        made = [local(file, self.workspace.path(f"{folder}/{file.name}")) for file in files]
+        self.files, rest = made[: len(self.plan.files)], made[len(self.plan.files) :]
+        self.evidence = rest[0] if rest else None
+
     def _export(self) -> None:
+        if self._not_through_onnx("export"):
+            return
+
         def action() -> str:
             from ssdconvert.stages.export import export
 
@@ -170,12 +174,15 @@ class _Build:
         self.stages.run("export", inputs, [EXPORTED], action)
 
     def _simplify(self) -> None:
+        if self._not_through_onnx("simplify"):
+            return
+
         def action() -> str:
             from ssdconvert.ssd.preprocess import original_input
             from ssdconvert.stages.simplify import simplify
 
             images = [original_input(read_picture(path), self.recipe.input) for _, path in self.pictures]
-            source, target = self.workspace.path(EXPORTED), self.workspace.path(self.onnx)
+            source, target = self.workspace.path(EXPORTED), self.workspace.path(self.plan.onnx)
             return simplify(source, target, self.original.heads, self.recipe.input.name, images)
 
         # the pictures prove the result, they do not shape it: they are no input of this stage
@@ -183,26 +190,39 @@ class _Build:
             "files": self._digests("export"),
             "tools": tool_versions(("onnx", "onnxsim", "onnxruntime")),
         }
-        self.stages.run("simplify", inputs, [self.onnx], action)
+        self.stages.run("simplify", inputs, [self.plan.onnx], action)
+
+    def _not_through_onnx(self, stage: str) -> bool:
+        """Tell of a stage that sources of other kinds do not have."""
+        if not self.plan.through_onnx:
+            kind = {"caffe": "Caffe is converted directly", "ir": "it is OpenVINO IR already"}
+            self.stages.tell(StageResult(stage, "skipped", 0.0, kind[self.recipe.source.kind]))
+        return not self.plan.through_onnx
 
     def _convert(self) -> None:
-        outputs = [path for xml in self.irs.values() for path in (xml, f"{xml.removesuffix('.xml')}.bin")]
+        outputs = [
+            path for xml in self.plan.irs.values() for path in (xml, f"{xml.removesuffix('.xml')}.bin")
+        ]
 
         def action() -> str:
-            from ssdconvert.stages.convert import convert
+            from ssdconvert.stages.convert import adopt, convert, convert_caffe
 
-            for precision in BUILDABLE:  # one that is not asked for any more would be of an earlier recipe
+            for precision in PRECISIONS:  # one that is not asked for any more would be of an earlier recipe
                 for path in ir_files(self.recipe.name, precision):
                     self.workspace.path(path).unlink(missing_ok=True)
-            targets = {precision: self.workspace.path(xml) for precision, xml in self.irs.items()}
-            return convert(self.recipe, self.workspace.path(self.onnx), targets, self._sources())
+            targets = {precision: self.workspace.path(xml) for precision, xml in self.plan.irs.items()}
+            if self.plan.through_onnx:
+                return convert(self.recipe, self.workspace.path(self.plan.onnx), targets, self._sources())
+            if self.recipe.source.kind == "caffe":
+                return convert_caffe(self.recipe, self.original, self._paths(), targets, self._sources())
+            return adopt(self.recipe, self._paths(), targets)
 
         inputs = {
-            "files": self._digests("simplify"),
+            "files": self._digests("simplify") if self.plan.through_onnx else {},
             "source": self._sources(),
-            **self._part("name", "title", "licence", "input"),
+            **self._part("name", "title", "licence", "input", "detections"),
             "labels": list(self.recipe.class_names),
-            "precisions": list(self.precisions),
+            "precisions": list(self.plan.precisions),
             "tools": tool_versions(("openvino", "openvino-dev")),
         }
         self.stages.run("convert", inputs, outputs, action)
@@ -211,17 +231,18 @@ class _Build:
         path = self.workspace.path
 
         def action() -> str:
-            from ssdconvert.stages.verify import candidates_of, verify
+            from ssdconvert.candidates import candidates_of
+            from ssdconvert.stages.verify import verify
 
-            irs = {precision: path(xml) for precision, xml in self.irs.items()}
+            evidence = self.evidence.path if self.evidence else None
             candidates = candidates_of(
-                self.original, path(EXPORTED), path(self.onnx), irs, self.options.devices
+                self.plan, self.original, self.workspace.folder, self.options.devices, evidence
             )
-            pictures = [Picture(name, read_picture(picture)) for name, picture in self.pictures]
             required = self.options.required_devices
-            self.result.verification = verify(self.recipe, self.original, candidates, pictures, required)
-            write_json(path("report.json"), self.result.verification.to_json())
-            return f"{self.result.verdict}, {len(self.result.verification.checks)} checks"
+            verification = verify(self.recipe, self.original, candidates, self._samples(), required)
+            self.result.verification = verification
+            write_json(path("report.json"), verification.to_json())
+            return f"{verification.verdict}, {len(verification.checks)} checks"
 
         def keep() -> bool:
             """A verdict that is not `pass`, and a device that was absent, are looked at again next time."""
@@ -229,8 +250,9 @@ class _Build:
             return verification is not None and verification.verdict == "pass" and not verification.skipped
 
         inputs = {
-            "files": self._digests("export", "simplify", "convert"),
+            "files": self._digests(*(("export", "simplify") if self.plan.through_onnx else ()), "convert"),
             "source": self._sources(),
+            "evidence": self.evidence.sha256 if self.evidence else "",
             **self._part("input", "detections", "limits"),
             "pictures": self._picture_digests(),
             "devices": list(self.options.devices),
@@ -243,14 +265,22 @@ class _Build:
                 json.loads(path("report.json").read_text("utf-8"))
             )
 
+    def _samples(self) -> list[Sample]:
+        samples: list[Sample] = [Picture(name, read_picture(path)) for name, path in self.pictures]
+        if isinstance(self.recipe.source, OnnxSource) and self.evidence:
+            from ssdconvert.zoo_archive import read_zoo_archive
+
+            samples += read_zoo_archive(self.evidence.path, self.recipe.input.name)
+        return samples
+
     def _detect(self) -> None:
-        (name, picture), ir = self.pictures[0], self.irs[self.precisions[0]]
+        (name, picture), ir = self.pictures[0], self.plan.irs[self.plan.precisions[0]]
 
         def action() -> str:
             from ssdconvert.stages.detect import DEFAULT_THRESHOLD, detect, detections_document, draw
 
             pixels = read_picture(picture)
-            found, device = detect(self.workspace.path(ir), pixels, "CPU", DEFAULT_THRESHOLD)
+            found, device = detect(self.workspace.path(ir), pixels, "CPU", DEFAULT_THRESHOLD, self.recipe)
             draw(pixels, found, self.workspace.path("reference.png"))
             document = detections_document(ir, device, name, pixels, "reference.png", found)
             write_json(self.workspace.path("detections.json"), document)

@@ -1,6 +1,7 @@
 """The part of a recipe that says what the original model is, and which files it is made of."""
 
-from pathlib import PurePosixPath
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -152,6 +153,12 @@ class CaffeSource(_Source):
         None, description="For a network without NMS. null: it ends in a DetectionOutput layer."
     )
     twin: Twin | None = Field(None, description="The same model as ONNX: published evidence.")
+
+
+def caffe_pair(files: Mapping[str, Path]) -> tuple[Path, Path]:
+    """Return the paths of the .prototxt and of the .caffemodel among a Caffe source's files by name."""
+    prototxt = next(path for name, path in files.items() if name.endswith(".prototxt"))
+    return prototxt, next(path for name, path in files.items() if name.endswith(".caffemodel"))
 
 
 class IrSource(_Source):

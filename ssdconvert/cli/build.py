@@ -15,6 +15,7 @@ from ssdconvert.cli.options import (
     precision_option,
     recipe_options,
     require_device_option,
+    stand_in_option,
 )
 from ssdconvert.errors import RecipeError, SsdconvertError, WrongModel
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 @precision_option
 @device_option
 @require_device_option
+@stand_in_option
 @fetch_options
 @recipe_options
 @output_options
@@ -64,6 +66,7 @@ def build_command(names: Sequence[str], catalog: "Catalog", settings: Settings, 
 @click.command("export", short_help="The ONNX graph of a recipe.")
 @click.argument("name")
 @output_folder_option
+@stand_in_option
 @fetch_options
 @recipe_options
 @output_options
@@ -77,6 +80,7 @@ def export_command(name: str, catalog: "Catalog", settings: Settings, **options:
 @click.argument("name")
 @output_folder_option
 @precision_option
+@stand_in_option
 @fetch_options
 @recipe_options
 @output_options
@@ -99,6 +103,7 @@ def run_recipe(
     devices: Sequence[str] = (),
     required: Sequence[str] = (),
     rerun: tuple[str, ...] = (),
+    stand_in: bool = False,
     many: bool = False,
 ) -> "BuildResult":
     """Run one recipe's stages, telling of each on stderr."""
@@ -111,6 +116,8 @@ def run_recipe(
         raise RecipeError(
             "--output names one folder, and several recipes are given", hint="build them one by one"
         )
+    if stand_in:
+        entry = entry.stand_in()
     wanted = tuple(dict.fromkeys((*devices, *required))) or ("CPU",)
     options = BuildOptions(
         output or Path("build") / entry.recipe.name,

@@ -115,6 +115,11 @@ def fetch_options(command: Command) -> Command:
     return wrapped  # type: ignore[return-value]
 
 
+stand_in_option = click.option(
+    "--stand-in",
+    is_flag=True,
+    help="Make the original from a seed instead of fetching it: to set up and test, never to deploy.",
+)
 output_folder_option = click.option(
     "--output",
     type=click.Path(path_type=Path),

@@ -51,7 +51,7 @@ def list_command(catalog: "Catalog", cache: Path, settings: Settings) -> None:
 @output_options
 def show_command(name: str, catalog: "Catalog", settings: Settings) -> None:
     """Show a recipe: the original model, the converted model, and what a user must know."""
-    from ssdconvert.cli.render import recipe_text
+    from ssdconvert.cli.recipe_text import recipe_text
 
     entry = catalog.find(name)
     settings.result(recipe_text(entry), entry.recipe.model_dump(mode="json", by_alias=True))

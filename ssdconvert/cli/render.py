@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from ssdconvert.build_result import BuildResult, StageResult
-from ssdconvert.catalog import CatalogEntry
 from ssdconvert.report.markdown import worst_checks
 from ssdconvert.report.result import Check, Verification, describe
 from ssdconvert.stages.detect import Found
@@ -44,6 +43,8 @@ def build_text(result: BuildResult) -> str:
 def verification_text(verification: Verification) -> str:
     """Return the verdict and a line for each candidate."""
     lines = [f"{verification.model}: {coloured(verification.verdict)}"]
+    if verification.stand_in:
+        lines.append("  STAND-IN: the weights come from a seed and detect nothing real; do not deploy it")
     if verification.reason:
         lines.append(f"  {verification.reason}")
     lines.append(
@@ -76,6 +77,8 @@ def _candidate_line(name: str, checks: Sequence[Check]) -> str:
             parts.append(f"{'IoU' if check.output == 'bboxes' else 'score'} {_with_limit(check)}")
         elif check.status == "fail" and check.level in ("contract", "detections"):
             parts.append(f"{check.metric}: {check.reason}")
+        elif check.level == "contract" and check.reason:
+            parts.append(check.reason)
     return f"  {name:44} {coloured(status)}  {', '.join(parts)}"
 
 
@@ -97,48 +100,3 @@ def found_text(found: Sequence[Found], picture: Path) -> str:
         for f in found
     ]
     return "\n".join([*(lines or ["nothing found"]), f"picture: {picture}"])
-
-
-def recipe_text(entry: CatalogEntry) -> str:
-    """Return a recipe in words."""
-    recipe, spec, rule = entry.recipe, entry.recipe.input, entry.recipe.detections
-    height, width = spec.shape[2:]
-    mean, scale = (" ".join(f"{v:g}" for v in values) for values in (spec.mean, spec.scale))
-    lines = [
-        f"{recipe.name}: {recipe.title}",
-        f"  recipe      {entry.path}",
-        f"  licence     {recipe.licence}",
-        *([f"  homepage    {recipe.homepage}"] if recipe.homepage else []),
-        *(f"  file        {_file_text(file)}" for file in recipe.source.files),
-        "",
-        f"  original    {recipe.source.kind}; input {spec.name!r} [1, 3, {height}, {width}] {spec.color.model}, "
-        f"(value - mean) / scale of 0..255",
-        f"              mean {mean}; scale {scale} ({spec.color.model} order)",
-        f"  converted   OpenVINO IR {', '.join(recipe.precisions)}; input {spec.name!r} f32 [1, 3, {height}, {width}] "
-        f"{spec.color.converted} 0..255",
-        f"              bboxes f32 [1, {rule.keep}, 4] x_min y_min x_max y_max 0..1; labels i64 [1, {rule.keep}]; "
-        f"scores f32 [1, {rule.keep}]",
-        f"  picture     {spec.resize.mode} to {width}x{height}, {spec.resize.filter} ({spec.resize.library})",
-        f"  detections  score > {rule.score_threshold:g}, best {rule.per_class} of a class, IoU {rule.iou_threshold:g} "
-        f"({rule.at_iou_threshold} at equality{', boxes clipped first' if rule.clip else ''}), best {rule.keep} in all",
-        f"  labels      0 background, {_labels_text(recipe.class_names)}",
-        *(f"  accuracy    {a.metric} {a.value:g} by {a.by} ({a.source})" for a in recipe.accuracy),
-        *(f"  note        {note}" for note in recipe.notes),
-    ]
-    return "\n".join(lines)
-
-
-def _file_text(file: object) -> str:
-    from ssdconvert.recipe_source import File
-
-    assert isinstance(file, File)
-    size = f"{file.size} bytes" if file.size else "size not published"
-    digest = (
-        f"sha256 {file.sha256}" if file.sha256 else f"sha384 {file.sha384}" if file.sha384 else "unpinned"
-    )
-    return f"{file.name}  {size}  {digest}"
-
-
-def _labels_text(names: Sequence[str]) -> str:
-    shown = ", ".join(f"{label} {name}" for label, name in enumerate(names[:6], start=1))
-    return shown + (f", ... {len(names)} {names[-1]}" if len(names) > 6 else "")

@@ -13,6 +13,7 @@ from ssdconvert.cli.options import (
     output_options,
     recipe_options,
     require_device_option,
+    stand_in_option,
 )
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 @output_folder_option
 @device_option
 @require_device_option
+@stand_in_option
 @fetch_options
 @recipe_options
 @output_options

@@ -1,6 +1,6 @@
 """The original model in its own engine: one file a kind of source."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,10 @@ class Original:
     """The original model: what its heads mean, where they are in it, and `run` as its authors ran it.
 
     `model` is the network (an nn.Module) or the path of the untouched file. `default_boxes` is P. `own`
-    is the form of its own detections, None where it ends in heads.
+    is the form of its own detections, None where it ends in heads. `keeps_outputs`: the converted model
+    suppresses as the original does and has its outputs, instead of a tail of ours. `quantised`: it computes
+    in integers, and no two engines do that alike. `prepare` names the tensors of a read IR that have no
+    name. `in_order_of_score`: its heads are sorted, so that those of two runs cannot be compared row by row.
     """
 
     heads: Heads
@@ -25,6 +28,10 @@ class Original:
     runner: Runner
     tensors: Mapping[str, HeadTensor]
     own: OutputForm | None = None
+    keeps_outputs: bool = False
+    quantised: bool = False
+    prepare: Callable[[Any], Any] = lambda model: None
+    in_order_of_score: bool = False
     notes: tuple[str, ...] = ()
 
     def heads_in(self, outputs: Mapping[str, NDArray[Any]]) -> Arrays:

@@ -1,19 +1,18 @@
 """An ONNX file in ONNX Runtime: one that ends in heads, or one that suppresses by itself."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ssdconvert.errors import ConversionError
 from ssdconvert.originals import Original
+from ssdconvert.originals.fit import fitted, heads_named
 from ssdconvert.outputs import STATIC, OutputForm, form_of
 from ssdconvert.recipe import Recipe
-from ssdconvert.recipe_source import Heads as HeadNames
 from ssdconvert.recipe_source import OnnxSource
+from ssdconvert.runners import Arrays
 from ssdconvert.ssd.heads import Heads, HeadTensor
 
 if TYPE_CHECKING:
@@ -31,7 +30,10 @@ def load_onnx(recipe: Recipe, source: OnnxSource, path: Path) -> Original:
     if source.heads is None:
         own = _own_form(path, model)
         scores, boxes = _inputs_of_nms(path, model)
-        tensors = {"scores": HeadTensor(scores, "by_class"), "boxes": HeadTensor(boxes)}
+        tensors = {
+            "scores": HeadTensor(scores, "by_class", recipe.classes - 1, background=None),
+            "boxes": HeadTensor(boxes),
+        }
         heads = Heads(clip=recipe.detections.clip)
     else:
         tensors = {"scores": HeadTensor(source.heads.scores), "boxes": HeadTensor(source.heads.boxes)}
@@ -39,7 +41,8 @@ def load_onnx(recipe: Recipe, source: OnnxSource, path: Path) -> Original:
     _refuse_absent(path, model, [tensor.name for tensor in tensors.values()])
     # with its optimisations ONNX Runtime computes a quantised graph in integers that saturate: the
     # result then differs by more than from any other engine (measured: 0.45 of a score)
-    runner = OnnxRunner(path, [tensor.name for tensor in tensors.values()], optimised=not is_quantised(model))
+    quantised = is_quantised(model)
+    runner = OnnxRunner(path, [tensor.name for tensor in tensors.values()], optimised=not quantised)
     inputs = {entry.name: entry.shape for entry in runner.session.get_inputs()}
     if list(recipe.input.shape) != inputs.get(recipe.input.name):
         raise ConversionError(
@@ -47,19 +50,9 @@ def load_onnx(recipe: Recipe, source: OnnxSource, path: Path) -> Original:
             hint="correct input.name or input.shape in the recipe",
             stage="load",
         )
-    original = Original(heads, 0, path, runner, dict(zip(heads.names, tensors.values(), strict=True)), own)
-    return _with_default_boxes(recipe, original)
-
-
-def heads_named(recipe: Recipe, names: HeadNames) -> Heads:
-    """Return what the heads that a recipe names mean: decoded boxes, or offsets of a family's default boxes."""
-    from ssdconvert.originals.pytorch import coding_of_network
-
-    if names.default_boxes is None:
-        return Heads(clip=recipe.detections.clip)
-    height, width = recipe.input.shape[2:]
-    coding = coding_of_network(names.default_boxes, height, width, recipe.classes, names.options)
-    return Heads(coding, recipe.detections.clip)
+    placed = dict(zip(heads.names, tensors.values(), strict=True))
+    original = Original(heads, 0, path, runner, placed, own, quantised=quantised)
+    return fitted(recipe, original, path.name, _arrays_of_heads(recipe, original))
 
 
 def _read(path: Path) -> "onnx.ModelProto":
@@ -125,29 +118,10 @@ def _refuse_absent(path: Path, model: "onnx.ModelProto", names: Sequence[str]) -
         )
 
 
-def _with_default_boxes(recipe: Recipe, original: Original) -> Original:
-    """Return the original with its number of boxes; ConversionError where its heads do not fit the recipe."""
-    read = {name: tensor.read(array) for name, tensor, array in _heads_of_zeros(recipe, original)}
-    (scores, boxes), (scores_shape, boxes_shape) = read, (array.shape for array in read.values())
-    if boxes_shape[:1] + boxes_shape[2:] != (1, 4) or scores_shape != (*boxes_shape[:2], recipe.classes):
-        shapes = f"{scores!r} {list(scores_shape)} and {boxes!r} {list(boxes_shape)}"
-        raise ConversionError(
-            f"{Path(original.model).name} has the heads {shapes}, "
-            f"expected {scores!r} [1, P, {recipe.classes}] and {boxes!r} [1, P, 4]",
-            hint="correct source.heads or detections.labels in the recipe",
-            stage="load",
-        )
-    return replace(original, default_boxes=boxes_shape[1])
-
-
-def _heads_of_zeros(
-    recipe: Recipe, original: Original
-) -> Iterator[tuple[str, HeadTensor, NDArray[np.float32]]]:
-    """Yield the original's name of a head, and an array of its shape; a run tells what the graph does not."""
+def _arrays_of_heads(recipe: Recipe, original: Original) -> Arrays:
+    """Return arrays of the shapes of the heads; a run tells the shapes that the graph does not."""
     shapes = {output.name: output.shape for output in original.runner.session.get_outputs()}  # type: ignore[attr-defined]
-    if not all(isinstance(side, int) for tensor in original.tensors.values() for side in shapes[tensor.name]):
-        zeros = np.zeros(recipe.input.shape, np.float32)
-        outputs = original.runner.run({recipe.input.name: zeros})
-        shapes = {name: array.shape for name, array in outputs.items()}
-    for tensor in original.tensors.values():
-        yield tensor.name, tensor, np.zeros(shapes[tensor.name], np.float32)
+    names = [tensor.name for tensor in original.tensors.values()]
+    if all(isinstance(side, int) for name in names for side in shapes[name]):
+        return {name: np.zeros(shapes[name], np.float32) for name in names}
+    return original.runner.run({recipe.input.name: np.zeros(recipe.input.shape, np.float32)})

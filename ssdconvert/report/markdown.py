@@ -4,12 +4,15 @@ from collections.abc import Iterable
 
 from ssdconvert.report.result import Check, Verification, describe
 
+STAND_IN_WARNING = "**STAND-IN**: the weights come from a seed and detect nothing real. Do not deploy it."
+
 
 def to_markdown(verification: Verification) -> str:
     """Return the report of a verification."""
     lines = [
         f"# {verification.model}: {verification.verdict}",
         "",
+        *([STAND_IN_WARNING, ""] if verification.stand_in else []),
         *([verification.reason, ""] if verification.reason else []),
         f"Reference: the original in {verification.reference}, {verification.reference_detections} detections "
         f"on {len(verification.pictures)} pictures ({', '.join(verification.pictures)}).",

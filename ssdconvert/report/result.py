@@ -14,10 +14,11 @@ SCHEMA_VERSION = 1
 class Check:
     """One number that was compared with its limit.
 
-    `hop` is what the candidate is (`onnx`, `simplified`, `ir`), `input` the picture, `output` the
-    tensor. `required` is the smallest limit that would have passed. `value` is None where nothing
-    was measured, or where the measured value is not a number. `executed_on` is the device that really
-    ran (AUTO and MULTI fall back silently) and `execution_precision` the type that it computed in.
+    `hop` is what the candidate is (`onnx`, `simplified`, `ir`; `original`, `recorded` and `twin` are
+    evidence that came with the original), `input` the picture, `output` the tensor. `required` is the
+    smallest limit that would have passed. `value` is None where nothing was measured, or where the
+    measured value is not a number. `executed_on` is the device that really ran (AUTO and MULTI fall back
+    silently) and `execution_precision` the type that it computed in.
     """
 
     hop: str
@@ -52,6 +53,7 @@ class Verification:
     reference: str
     pictures: tuple[str, ...]
     reference_detections: int
+    stand_in: bool = False
 
     @property
     def verdict(self) -> str:
@@ -91,6 +93,7 @@ class Verification:
         return {
             "schema": SCHEMA_VERSION,
             "recipe": self.model,
+            **({"stand_in": True} if self.stand_in else {}),
             "verdict": self.verdict,
             "reason": self.reason,
             "reference": self.reference,
@@ -108,6 +111,7 @@ def verification_from_json(document: Mapping[str, Any]) -> Verification:
         document["reference"],
         tuple(document["pictures"]),
         document["reference_detections"],
+        document.get("stand_in", False),
     )
 
 
@@ -147,6 +151,11 @@ def _failure(failed: list[Check], checks: Iterable[Check]) -> str:
 def short_name(hop: str, precision: str) -> str:
     """Return what a hop leads to, in words."""
     names = {"onnx": "exported ONNX", "simplified": "simplified ONNX", "control": "negative controls"}
+    names |= {
+        "original": "the original's own NMS",
+        "recorded": "recorded outputs",
+        "twin": "published ONNX twin",
+    }
     return names.get(hop, f"{precision} IR")
 
 

@@ -1,6 +1,6 @@
 """Runs an IR in OpenVINO, with the execution precision pinned."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,26 @@ from ssdconvert.runners import Arrays
 class OpenvinoRunner:
     """The IR at `path` on `device`; `extra` names inner tensors to return beside its outputs.
 
+    `prepare` may give tensors of the read model a name before that.
+
     Raises MissingDevice where `device` is not there, and ConversionError where the file cannot be
     read, compiled, or has no tensor of an `extra` name.
     """
 
-    def __init__(self, path: Path, device: str = "CPU", extra: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        path: Path,
+        device: str = "CPU",
+        extra: Sequence[str] = (),
+        prepare: Callable[[Any], Any] = lambda model: None,
+    ) -> None:
         import openvino
 
         self.runtime = f"openvino {openvino.get_version().split('-')[0]}"
         core = openvino.Core()
         try:
             model = core.read_model(path)
+            prepare(model)
             self.output_names = [name_of(port) for port in model.outputs]
             outputs = [model.add_outputs(name)[0] for name in extra if name not in self.output_names]
         except RuntimeError as error:

@@ -68,26 +68,31 @@ class Heads:
 class HeadTensor:
     """Where a head is in somebody's graph: the tensor's name, and how its numbers lie there.
 
-    `rows` [1, P, n] as ours; `flat` [1, P * n], as DetectionOutput takes them; `by_class` [1, C - 1, P]
-    without the background, as NonMaxSuppression takes scores. `background` is the background's column
-    where it is not the first.
+    `rows` [1, P, n] as ours, or [P, n]; `flat` [1, P * n], as DetectionOutput takes them; `by_class`
+    [1, n, P], as NonMaxSuppression takes scores. `width` is n. `background` is the background's column in
+    a tensor of scores, None where it has none. `sides` (width, height of the input) divide boxes in pixels.
     """
 
     name: str
     layout: Literal["rows", "flat", "by_class"] = "rows"
     width: int = 4
-    background: int = 0
+    background: int | None = 0
+    sides: tuple[int, int] = (1, 1)
 
     def read(self, array: FloatArray) -> FloatArray:
-        """Return the head as [1, P, n], the background's column first (zeros where there is none)."""
+        """Return the head as [1, P, n], boxes in 0..1, the background's column first (zeros if it has none)."""
         if self.layout == "by_class":
-            return np.pad(array.transpose(0, 2, 1), ((0, 0), (0, 0), (1, 0)))
-        if self.layout == "flat":
+            array = array.transpose(0, 2, 1)
+        elif self.layout == "flat":
             array = array.reshape(1, -1, self.width)
+        elif array.ndim == 2:
+            array = array[None]
+        if self.background is None:
+            return np.pad(array, ((0, 0), (0, 0), (1, 0)))
         if self.background:
-            order = [self.background, *(i for i in range(self.width) if i != self.background)]
-            array = array[..., order]
-        return array
+            others = [column for column in range(self.width) if column != self.background]
+            array = array[..., [self.background, *others]]
+        return array if self.sides == (1, 1) else array / np.array(self.sides * 2, array.dtype)
 
 
 def coding_of_priors(priors: FloatArray) -> BoxCoding:

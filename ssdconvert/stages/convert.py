@@ -1,101 +1,88 @@
-"""Convert: the simplified graph to OpenVINO IR by Model Optimizer, preprocessing baked in.
+"""Convert: the model to OpenVINO IR by Model Optimizer, preprocessing baked in; a ready IR is taken as it is.
 
 The result is read back from the file, and its input, outputs and weight precision are checked
 against what was asked for: what Model Optimizer says it did is not evidence.
 """
 
-import contextlib
-import io
 import os
 import re
-import warnings
-from collections import Counter
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ssdconvert.errors import ConversionError
-from ssdconvert.outputs import OUTPUTS, output_shapes
+from ssdconvert.ir_contract import check_ir, check_ready_ir
+from ssdconvert.model_optimizer import conversion_arguments, from_caffe, from_onnx
+from ssdconvert.originals import Original
+from ssdconvert.outputs import STATIC, OutputForm
 from ssdconvert.recipe import Recipe
+from ssdconvert.recipe_source import IrSource, caffe_pair
 from ssdconvert.workspace import temporary_folder_beside
 
-WEIGHT_TYPES = {"FP32": "f32", "FP16": "f16"}
+Paths = Mapping[str, Path]
 
 
-def convert(recipe: Recipe, source: Path, targets: Mapping[str, Path], sources: Mapping[str, str]) -> str:
-    """Write an IR for each precision of `targets` (precision -> path of the .xml); return what was done.
+def convert(recipe: Recipe, source: Path, targets: Paths, sources: Mapping[str, str]) -> str:
+    """Write an IR of an ONNX graph for each precision of `targets` (precision -> path of the .xml).
 
-    `sources` are the digests of the original's files, kept in the IR. Raises ConversionError when
-    the conversion fails or its result is not what was asked for.
+    `sources` are the digests of the original's files, kept in the IR. Returns what was done. Raises
+    ConversionError when the conversion fails or its result is not what was asked for.
     """
+    return _write(from_onnx(source, conversion_arguments(recipe)), recipe, STATIC, targets, sources)
+
+
+def convert_caffe(
+    recipe: Recipe, original: Original, files: Paths, targets: Paths, sources: Mapping[str, str]
+) -> str:
+    """Write an IR of a Caffe network (files by name), as `convert` does; NMS is added to one without."""
+    from ssdconvert.tails.attach import with_nms_tail
+
+    model = from_caffe(*caffe_pair(files), conversion_arguments(recipe))
+    form = STATIC
+    if original.keeps_outputs and original.own is not None:
+        form = original.own
+    else:
+        model = with_nms_tail(model, original, recipe.classes, recipe.detections)
+    return _write(model, recipe, form, targets, sources)
+
+
+def adopt(recipe: Recipe, files: Paths, targets: Paths) -> str:
+    """Copy a ready IR (files by name) byte for byte to each precision's place, once it is seen to fit."""
+    assert isinstance(recipe.source, IrSource)
+    for precision, target in targets.items():
+        xml, weights = (files[name] for name in recipe.source.pair(precision) or ())
+        check_ready_ir(recipe, precision, xml)
+        with temporary_folder_beside(target.parent) as folder:
+            temporary = folder / target.name
+            shutil.copyfile(xml, temporary)
+            shutil.copyfile(weights, temporary.with_suffix(".bin"))
+            _put(temporary, target)
+    return f"{', '.join(targets)}; nothing to convert, the published files as they are"
+
+
+def _write(model: Any, recipe: Recipe, form: OutputForm, targets: Paths, sources: Mapping[str, str]) -> str:
+    """Write a model in each precision, checked."""
     import openvino
 
-    model = _optimise(recipe, source)
-    _name_deterministically(model, source)
     sizes = []
     for precision, target in targets.items():
         _describe(model, recipe, precision, sources)
         with temporary_folder_beside(target.parent) as folder:
             temporary = folder / target.name
             openvino.save_model(_compressed(model, precision), temporary, compress_to_fp16=False)
-            check_ir(recipe, precision, temporary)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            # an .xml is never beside weights that are not its own: it goes first and comes last
-            target.unlink(missing_ok=True)
-            os.replace(temporary.with_suffix(".bin"), target.with_suffix(".bin"))
-            os.replace(temporary, target)
+            check_ir(recipe, precision, temporary, form)
+            _put(temporary, target)
         sizes.append(f"{precision} {target.with_suffix('.bin').stat().st_size / 1e6:.1f} MB")
     spec = recipe.input
     return f"{', '.join(sizes)}; input {spec.color.converted} 0..255 {spec.shape[3]}x{spec.shape[2]}"
 
 
-def conversion_arguments(recipe: Recipe) -> dict[str, Any]:
-    """Return what Model Optimizer is asked for: reversal, and mean and scale in the model's channel order.
-
-    Model Optimizer reverses first and normalises then, so both stay in the model's own order
-    whatever the order of the converted input is (openvino#9182).
-    """
-    spec = recipe.input
-    return {
-        "reverse_input_channels": spec.color.model != spec.color.converted,
-        "mean_values": {spec.name: list(spec.mean)},
-        "scale_values": {spec.name: list(spec.scale)},
-    }
-
-
-def _optimise(recipe: Recipe, source: Path) -> Any:
-    """Run Model Optimizer in this process, without its banner and its warnings."""
-    from openvino.tools.mo import convert_model
-    from openvino.tools.mo.utils.version import VersionChecker
-
-    # it would start a second interpreter to see whether the runtime can be imported: it has been
-    VersionChecker().runtime_checked = True
-    said = io.StringIO()
-    with warnings.catch_warnings(), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        warnings.simplefilter("ignore")
-        try:
-            return convert_model(source, compress_to_fp16=False, silent=True, **conversion_arguments(recipe))
-        except Exception as error:  # Model Optimizer has no common base class of its errors
-            raise ConversionError(
-                f"Model Optimizer cannot convert {source.name}: {error}",
-                hint="report this as a bug, with the recipe",
-            ) from error
-
-
-def _name_deterministically(model: Any, source: Path) -> None:
-    """Rename what Model Optimizer numbered by a counter of the process, so that bytes repeat.
-
-    Names that come from the ONNX graph stay: they are how the two are compared.
-    """
-    import onnx
-
-    graph = onnx.load(source, load_external_data=False).graph
-    own = {entry.name for entry in (*graph.node, *graph.initializer, *graph.input, *graph.output)}
-    own.update(name for node in graph.node for name in node.output)
-    for index, operation in enumerate(model.get_ordered_ops()):
-        name = operation.get_friendly_name()
-        if name not in own and re.fullmatch(r"\w+_\d+", name):
-            operation.set_friendly_name(f"{operation.get_type_name()}_{index}")
+def _put(temporary: Path, target: Path) -> None:
+    """Move a pair of files to its place; an .xml is never beside weights that are not its own."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    os.replace(temporary.with_suffix(".bin"), target.with_suffix(".bin"))
+    os.replace(temporary, target)
 
 
 def _compressed(model: Any, precision: str) -> Any:
@@ -122,6 +109,9 @@ def _describe(model: Any, recipe: Recipe, precision: str, sources: Mapping[str, 
         "licence": recipe.licence,
         "precision": precision,
         "labels": "\n".join(recipe.class_names),
+        **(
+            {"stand_in": "the weights come from a seed and detect nothing real"} if recipe.is_stand_in else {}
+        ),
         "input_range": "0..255",
         "input_color": spec.color.converted,
         "resize": f"{spec.resize.mode} {spec.resize.filter} {spec.resize.library}",
@@ -133,51 +123,3 @@ def _describe(model: Any, recipe: Recipe, precision: str, sources: Mapping[str, 
         model.set_rt_info(value, ["ssdconvert", key])
     for name, digest in sources.items():
         model.set_rt_info(digest, ["ssdconvert", "source_sha256", re.sub(r"[^A-Za-z0-9_.-]", "_", name)])
-
-
-def check_ir(recipe: Recipe, precision: str, path: Path) -> None:
-    """Read an IR back and raise ConversionError where it is not what the recipe asks for."""
-    import openvino
-
-    model = openvino.Core().read_model(path)
-    expected = [f"{recipe.input.name} f32 {list(recipe.input.shape)}"]
-    for name, shape in output_shapes(recipe.detections.keep).items():
-        expected.append(f"{name} {'i64' if name == 'labels' else 'f32'} {shape}")
-    actual = _ports(model.inputs, [recipe.input.name]) + _ports(model.outputs, OUTPUTS)
-    if actual != expected:
-        raise ConversionError(
-            f"the {precision} IR has {actual}, expected {expected}",
-            hint="report this as a bug, with the recipe",
-        )
-    types = weight_types(model)
-    wanted = WEIGHT_TYPES[precision]
-    total = sum(types.values())
-    if types[wanted] < 0.99 * total:
-        raise ConversionError(
-            f"the {precision} IR holds weights of {dict(types)}, expected {wanted}",
-            hint="report this as a bug, with the recipe",
-        )
-
-
-def weight_types(model: Any) -> Counter[str]:
-    """Count the floating-point numbers that an IR stores, by element type."""
-    counts: Counter[str] = Counter()
-    for operation in model.get_ops():
-        if operation.get_type_name() == "Constant" and operation.get_element_type().is_real():
-            size = 1
-            for side in operation.get_output_shape(0):
-                size *= side
-            counts[operation.get_element_type().get_type_name()] += size
-    return counts
-
-
-def _ports(ports: Sequence[Any], names: Sequence[str]) -> list[str]:
-    """Describe ports, those of the given names by that name."""
-    described = []
-    for port in ports:
-        own = port.get_names()
-        name = next((name for name in names if name in own), min(own, default="?"))
-        shape = port.get_partial_shape()
-        sides = list(port.get_shape()) if shape.is_static else str(shape)
-        described.append(f"{name} {port.get_element_type().get_type_name()} {sides}")
-    return described

@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
@@ -54,8 +54,8 @@ class Fetched:
     pinned: bool
 
 
-def fetch(recipe: Recipe, options: FetchOptions) -> list[Fetched]:
-    """Return the recipe's files, fetched where the cache does not have them.
+def fetch(recipe: Recipe, options: FetchOptions, files: Sequence[File] | None = None) -> list[Fetched]:
+    """Return the recipe's files, or some of them, fetched where the cache does not have them.
 
     Raises FetchError when a file cannot be had or is not the one that the recipe names.
     """
@@ -63,12 +63,27 @@ def fetch(recipe: Recipe, options: FetchOptions) -> list[Fetched]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):
-            return [_fetch_file(recipe, file, folder, options) for file in recipe.source.files]
+            return [_fetch_file(recipe, file, folder, options) for file in files or recipe.source.files]
     except OSError as error:
         raise FetchError(
             f"the cache {folder} cannot be used: {error}",
             hint="free space there, or give another folder with --cache or SSDCONVERT_CACHE",
         ) from error
+
+
+def fetch_if_near(recipe: Recipe, file: File, options: FetchOptions) -> Fetched | None:
+    """Return a file from the cache or the mirror, checked; None where neither has it. It is never downloaded."""
+    near = file.model_copy(update={"urls": ()})
+    if not (options.cache / recipe.name / file.name).is_file():
+        origin = next(_origins(recipe, near, options), None)
+        if origin is None or origin.startswith(WEB) or not Path(origin).is_file():
+            return None
+    return fetch(recipe, options, [near])[0]
+
+
+def local(file: File, path: Path) -> Fetched:
+    """Return a file that was made here, as if it had been fetched."""
+    return Fetched(file.name, path, digest_of(path), path.stat().st_size, "stand-in", False)
 
 
 def _fetch_file(recipe: Recipe, file: File, folder: Path, options: FetchOptions) -> Fetched:

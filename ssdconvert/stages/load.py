@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from ssdconvert.errors import RecipeError
 from ssdconvert.originals import Original
 from ssdconvert.recipe import Recipe
-from ssdconvert.recipe_source import OnnxSource, PytorchSource
+from ssdconvert.recipe_source import CaffeSource, OnnxSource, PytorchSource, caffe_pair
 
 
 def load(recipe: Recipe, files: Mapping[str, Path]) -> Original:
@@ -16,7 +15,7 @@ def load(recipe: Recipe, files: Mapping[str, Path]) -> Original:
     recipe that names what does not exist.
     """
     source = recipe.source
-    path = files[source.files[0].name]
+    path = next(iter(files.values()))
     if isinstance(source, PytorchSource):
         from ssdconvert.originals.pytorch import load_pytorch
 
@@ -25,7 +24,10 @@ def load(recipe: Recipe, files: Mapping[str, Path]) -> Original:
         from ssdconvert.originals.onnx import load_onnx
 
         return load_onnx(recipe, source, path)
-    raise RecipeError(
-        f"sources of kind {source.kind} cannot be converted by this version",
-        hint="kinds that can: pytorch, onnx",
-    )
+    if isinstance(source, CaffeSource):
+        from ssdconvert.originals.caffe import load_caffe
+
+        return load_caffe(recipe, source, *caffe_pair(files))
+    from ssdconvert.originals.ir import load_ir
+
+    return load_ir(recipe, source, files)

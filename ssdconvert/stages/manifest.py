@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from ssdconvert.model_optimizer import conversion_arguments
 from ssdconvert.recipe import Recipe, recipe_digest
-from ssdconvert.stages.convert import conversion_arguments
 from ssdconvert.stages.fetch import Fetched
 from ssdconvert.stages.verify import DEFAULT_LIMITS, limits_of
 from ssdconvert.versions import tool_versions
@@ -39,6 +39,7 @@ def manifest_document(
     return {
         "schema": SCHEMA_VERSION,
         "recipe": {"name": recipe.name, "sha256": recipe_digest(recipe)},
+        **({"stand_in": True} if recipe.is_stand_in else {}),
         "sources": [
             {"name": file.name, "sha256": file.sha256, "bytes": file.bytes, "pinned": file.pinned}
             for file in files

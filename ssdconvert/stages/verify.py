@@ -6,27 +6,25 @@ own scale; detections by `ssdconvert.ssd.matching`; the shipped outputs by their
 original itself detects is judged too: else a recipe with another rule than the model's own would pass.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ssdconvert.candidates import Candidate
 from ssdconvert.controls import control_checks
 from ssdconvert.errors import MissingDevice
 from ssdconvert.originals import Original
-from ssdconvert.outputs import STATIC, OutputForm, output_spec
+from ssdconvert.outputs import output_spec
 from ssdconvert.recipe import Recipe
 from ssdconvert.report.result import Check, Verification, judged
 from ssdconvert.runners import Arrays, Runner
-from ssdconvert.runners.onnx_runner import OnnxRunner
-from ssdconvert.runners.openvino_runner import OpenvinoRunner
 from ssdconvert.samples import Picture, Recorded, Sample
 from ssdconvert.ssd.boxes import FloatArray
 from ssdconvert.ssd.detections import Detections, detections_of
-from ssdconvert.ssd.heads import HeadTensor, relative_error
+from ssdconvert.ssd.heads import DECODED_BOXES, relative_error
 from ssdconvert.ssd.matching import Tolerance, match
 
 
@@ -42,23 +40,6 @@ class GateLimits:
 # Float32 engines agree to about 1e-6 on trained networks; weights rounded to 16 bits cost up to 1e-2
 # of a head, 0.002 of a score and an IoU of 0.04 on the smallest boxes.
 DEFAULT_LIMITS = {"FP32": GateLimits(1e-4, 1e-4, 0.999), "FP16": GateLimits(2e-2, 1e-2, 0.93)}
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A file to judge.
-
-    `normalised` says whether it takes the original's input or 0..255, `tensors` where its heads are by our
-    names, `form` how it hands out detections.
-    """
-
-    hop: str
-    precision: str
-    device: str
-    normalised: bool
-    open: Callable[[], Runner]
-    tensors: Mapping[str, HeadTensor]
-    form: OutputForm = STATIC
 
 
 @dataclass(frozen=True)
@@ -107,43 +88,29 @@ def verify(
         for reference in references:
             checks.extend(_judge(recipe, candidate, runner, reference))
     seen = [(r.sample, r.heads) for r in references if isinstance(r.sample, Picture)]
-    checks.extend(control_checks(recipe, original, seen, limits_of(recipe, "FP32").heads))
+    checks.extend(control_checks(recipe, original, seen, _limits_of_the_original(recipe, original).heads))
     found = sum(len(detections_of(r.probabilities, r.boxes, recipe.detections)) for r in references)
     names = tuple(sample.name for sample in samples)
-    return Verification(recipe.name, tuple(checks), original.runner.runtime, names, found)
+    runtime = original.runner.runtime
+    return Verification(recipe.name, tuple(checks), runtime, names, found, recipe.is_stand_in)
 
 
-def candidates_of(
-    original: Original,
-    exported: Path,
-    simplified: Path,
-    irs: Mapping[str, Path],
-    devices: Sequence[str],
-) -> Iterator[Candidate]:
-    """Yield every hop: the exported graph, the simplified one, each IR (precision -> path) on each device."""
-    names = original.heads.names
-    tensors = {name: HeadTensor(name) for name in names}
-    yield Candidate("onnx", "FP32", "CPU", True, lambda: OnnxRunner(exported, names), tensors)
-    yield Candidate("simplified", "FP32", "CPU", True, lambda: OnnxRunner(simplified, names), tensors)
-    for precision, path in irs.items():
-        for device in devices:
-
-            def opened(path: Path = path, device: str = device) -> Runner:
-                return OpenvinoRunner(path, device, names)
-
-            yield Candidate("ir", precision, device, False, opened, tensors)
+def _limits_of_the_original(recipe: Recipe, original: Original) -> GateLimits:
+    """Return what a right copy of the original itself may differ by, in another engine."""
+    return limits_of(recipe, "INT8" if original.quantised else "FP32")
 
 
 def _reference(recipe: Recipe, original: Original, sample: Sample) -> Reference:
     outputs = original.runner.run({recipe.input.name: sample.for_original(recipe.input)})
     heads = original.heads_in(outputs)
     own = original.own.read(outputs, output_spec(recipe)) if original.own else None
-    return Reference(sample, heads, *original.heads.decoded(heads), own)
+    probabilities, boxes = original.heads.decoded(heads)
+    return Reference(sample, {DECODED_BOXES: boxes[None]} | heads, probabilities, boxes, own)
 
 
 def _checks_of_the_original(recipe: Recipe, original: Original, reference: Reference) -> Iterator[Check]:
     """Hold what the original detects, and what its publisher recorded, against its heads and the rule."""
-    limits, sample = limits_of(recipe, "FP32"), reference.sample
+    limits, sample = _limits_of_the_original(recipe, original), reference.sample
     base = Check(
         "original", "detections", "CPU", original.runner.runtime, "FP32", sample.name, "", "",
         None, None, None, "skipped",
@@ -162,19 +129,26 @@ def _judge(recipe: Recipe, candidate: Candidate, runner: Runner, reference: Refe
     sample = reference.sample
     prepared = (sample.for_original if candidate.normalised else sample.for_converted)(recipe.input)
     outputs = runner.run({recipe.input.name: prepared})
+    spec = output_spec(recipe)
     limits = limits_of(recipe, candidate.precision)
     base = Check(
         candidate.hop, "heads", candidate.device, runner.runtime, candidate.precision,
         sample.name, "", "", None, None, None, "skipped",
         executed_on=runner.executed_on, execution_precision=runner.execution_precision,
     )  # fmt: skip
-    for name, tensor in candidate.tensors.items():
-        yield _head_check(base, name, reference.heads[name], tensor.read(outputs[tensor.name]), limits)
-    spec = output_spec(recipe)
+    if not candidate.is_reference:
+        for name, tensor in candidate.tensors.items():
+            yield _head_check(base, name, reference.heads[name], tensor.read(outputs[tensor.name]), limits)
+    if candidate.form is None:
+        return
     broken = candidate.form.broken(outputs, spec)
     outcome = judged(len(broken), 0) | {"reason": "; ".join(broken)}
+    if candidate.is_reference and not broken:
+        outcome["reason"] = (
+            "the original itself, in the same engine: no more than its contract can be checked"
+        )
     yield replace(base, level="contract", metric="broken promises", **outcome)
-    if not broken:
+    if not broken and not candidate.is_reference:
         found = candidate.form.read(outputs, spec)
         yield from _detection_checks(base, recipe, reference, found, limits)
 

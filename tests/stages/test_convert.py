@@ -6,9 +6,12 @@ import openvino
 import pytest
 
 from ssdconvert.errors import ConversionError
+from ssdconvert.ir_contract import check_ir, weight_types
+from ssdconvert.model_optimizer import conversion_arguments
+from ssdconvert.outputs import STATIC
 from ssdconvert.runners.openvino_runner import OpenvinoRunner
 from ssdconvert.ssd.preprocess import converted_input, original_input
-from ssdconvert.stages.convert import check_ir, conversion_arguments, convert, weight_types
+from ssdconvert.stages.convert import convert
 
 
 def test_the_same_bytes_in_the_same_process(tiny: Any, tmp_path: Path) -> None:
@@ -64,9 +67,9 @@ def test_weights_are_what_was_asked_for(tiny: Any) -> None:
 
 def test_an_ir_of_another_precision_is_refused(tiny: Any) -> None:
     with pytest.raises(ConversionError, match="expected f32"):
-        check_ir(tiny.recipe, "FP32", tiny.irs["FP16"])
+        check_ir(tiny.recipe, "FP32", tiny.irs["FP16"], STATIC)
     with pytest.raises(ConversionError, match="expected f16"):
-        check_ir(tiny.recipe, "FP16", tiny.irs["FP32"])
+        check_ir(tiny.recipe, "FP16", tiny.irs["FP32"], STATIC)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +77,7 @@ def test_an_ir_of_another_precision_is_refused(tiny: Any) -> None:
 )
 def test_an_ir_with_other_ports_is_refused(tiny: Any, tiny_recipe: Any, changes: dict[str, Any]) -> None:
     with pytest.raises(ConversionError, match="expected"):
-        check_ir(tiny_recipe(**changes), "FP32", tiny.irs["FP32"])
+        check_ir(tiny_recipe(**changes), "FP32", tiny.irs["FP32"], STATIC)
 
 
 def test_rt_info_says_what_a_deployer_must_know(tiny: Any) -> None:

@@ -9,23 +9,43 @@ import numpy as np
 import onnx
 import pytest
 
+from ssdconvert.build_plan import plan
+from ssdconvert.candidates import Candidate, candidates_of
 from ssdconvert.errors import MissingDevice
 from ssdconvert.outputs import STATIC, output_spec
 from ssdconvert.report.result import Verification
 from ssdconvert.runners import Arrays
+from ssdconvert.runners.onnx_runner import OnnxRunner
 from ssdconvert.runners.openvino_runner import OpenvinoRunner
 from ssdconvert.stages.convert import convert
-from ssdconvert.stages.verify import (
-    DEFAULT_LIMITS,
-    Candidate,
-    candidates_of,
-    limits_of,
-    verify,
-)
+from ssdconvert.stages.verify import DEFAULT_LIMITS, limits_of, verify
+
+
+def made(
+    tiny: Any,
+    irs: dict[str, Path],
+    devices: tuple[str, ...] = ("CPU",),
+    exported: Path | None = None,
+    simplified: Path | None = None,
+) -> list[Candidate]:
+    """The candidates of a build whose files may lie anywhere."""
+    planned = plan(tiny.recipe, tuple(irs))
+    listed = candidates_of(planned, tiny.original, Path("/"), devices)
+    graphs = {"onnx": exported or tiny.exported, "simplified": simplified or tiny.simplified}
+    names = tiny.original.heads.names
+    opened = {
+        "ir": lambda c: OpenvinoRunner(irs[c.precision], c.device, names),
+        "onnx": lambda c: OnnxRunner(graphs[c.hop], names),
+    }
+    return [
+        replace(c, open=lambda c=c: opened["ir" if c.hop == "ir" else "onnx"](c))
+        for c in listed
+        if c.hop != "ir" or c.precision in irs
+    ]
 
 
 def judge(tiny: Any, irs: dict[str, Path] | None = None, devices: tuple[str, ...] = ("CPU",)) -> Verification:
-    candidates = candidates_of(tiny.original, tiny.exported, tiny.simplified, irs or tiny.irs, devices)
+    candidates = made(tiny, irs or tiny.irs, devices)
     return verify(tiny.recipe, tiny.original, candidates, tiny.pictures)
 
 
@@ -72,7 +92,7 @@ def test_a_wrong_weight_before_conversion_is_named_as_the_graphs_fault(tiny: Any
     array = onnx.numpy_helper.to_array(weight) * np.float32(1.02)
     weight.CopyFrom(onnx.numpy_helper.from_array(array, weight.name))
     onnx.save(model, tmp_path / "wrong.onnx")
-    candidates = candidates_of(tiny.original, tmp_path / "wrong.onnx", tiny.simplified, tiny.irs, ("CPU",))
+    candidates = made(tiny, tiny.irs, exported=tmp_path / "wrong.onnx")
     result = verify(tiny.recipe, tiny.original, candidates, tiny.pictures)
     assert failed_hops(result) == {"onnx"}
     assert result.reason.startswith("exported ONNX")
@@ -165,9 +185,7 @@ def test_no_detection_anywhere_is_inconclusive(tiny: Any, tiny_recipe: Any, tmp_
     export(recipe, tiny.original, tmp_path / "m.onnx")
     path = tmp_path / "FP32" / "tiny.xml"
     convert(recipe, tmp_path / "m.onnx", {"FP32": path}, {})
-    candidates = candidates_of(
-        tiny.original, tmp_path / "m.onnx", tmp_path / "m.onnx", {"FP32": path}, ("CPU",)
-    )
+    candidates = made(tiny, {"FP32": path}, exported=tmp_path / "m.onnx", simplified=tmp_path / "m.onnx")
     result = verify(recipe, tiny.original, candidates, tiny.pictures)
     assert result.verdict == "inconclusive"
     assert "detects nothing" in result.reason
@@ -207,7 +225,7 @@ def test_only_absent_devices_prove_nothing(tiny: Any) -> None:
 
 
 def test_a_required_device_must_be_there(tiny: Any) -> None:
-    candidates = candidates_of(tiny.original, tiny.exported, tiny.simplified, tiny.irs, ("NOSUCH",))
+    candidates = made(tiny, tiny.irs, ("NOSUCH",))
     with pytest.raises(MissingDevice) as caught:
         verify(tiny.recipe, tiny.original, candidates, tiny.pictures, ("NOSUCH",))
     assert caught.value.exit_code == 5

@@ -1,0 +1,93 @@
+"""What a build makes: which files are fetched for it, which precisions it has, where its IRs go."""
+
+from dataclasses import dataclass
+
+from ssdconvert.errors import RecipeError
+from ssdconvert.recipe import Recipe
+from ssdconvert.recipe_source import CaffeSource, File, IrSource, OnnxSource, PytorchSource
+from ssdconvert.workspace import PRIVATE, ir_files
+
+PRECISIONS = ("FP32", "FP16", "INT8")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A recipe, and the weight precisions that are asked for."""
+
+    recipe: Recipe
+    precisions: tuple[str, ...]
+
+    @property
+    def through_onnx(self) -> bool:
+        """Whether the original becomes an ONNX graph on its way."""
+        return isinstance(self.recipe.source, PytorchSource | OnnxSource)
+
+    @property
+    def onnx(self) -> str:
+        """Relative path of the simplified graph."""
+        return f"{self.recipe.name}.onnx"
+
+    @property
+    def reference_precision(self) -> str:
+        """The highest precision there is: the one that is closest to the original, or is the original."""
+        return min(offered(self.recipe), key=PRECISIONS.index)
+
+    @property
+    def irs(self) -> dict[str, str]:
+        """Relative path of the .xml of each precision.
+
+        A lower precision alone would be judged by its own wide limits: the highest is always made and
+        judged too, in the private folder when it is not asked for.
+        """
+        asked = {precision: ir_files(self.recipe.name, precision)[0] for precision in self.precisions}
+        highest = self.reference_precision
+        return {highest: f"{PRIVATE}/{ir_files(self.recipe.name, highest)[0]}"} | asked
+
+    @property
+    def files(self) -> list[File]:
+        """The files that this build needs: of a ready IR only the precisions that it has."""
+        source = self.recipe.source
+        if not isinstance(source, IrSource):
+            return list(source.files)
+        needed = {name for precision in self.irs for name in source.pair(precision) or ()}
+        return [file for file in source.files if file.name in needed]
+
+    @property
+    def evidence(self) -> File | None:
+        """The file that is published beside the original to check it by."""
+        source = self.recipe.source
+        if isinstance(source, OnnxSource) and source.recorded:
+            return source.recorded.file
+        if isinstance(source, CaffeSource) and source.twin:
+            return source.twin.file
+        return None
+
+
+def plan(recipe: Recipe, precisions: tuple[str, ...] | None) -> Plan:
+    """Return the plan of a build; RecipeError for a precision, or for boxes, that no stage can make."""
+    asked = tuple(dict.fromkeys(precisions or recipe.precisions))
+    possible = offered(recipe)
+    for precision in asked:
+        if precision not in possible:
+            raise RecipeError(
+                f"{recipe.name}: precision {precision} cannot be built by this version",
+                hint=f"ask for --precision {' or '.join(possible)}",
+            )
+    ready = isinstance(recipe.source, IrSource)
+    if not ready and (recipe.detections.units != "normalised" or recipe.detections.first_label != 1):
+        raise RecipeError(
+            f"{recipe.name}: boxes in {recipe.detections.units} with labels from {recipe.detections.first_label} "
+            f"cannot be converted",
+            hint="only ready IRs have them: write units: normalised, first_label: 1",
+        )
+    return Plan(recipe, asked)
+
+
+def offered(recipe: Recipe) -> tuple[str, ...]:
+    """Return the precisions that a recipe's source can be built in."""
+    source = recipe.source
+    if isinstance(source, IrSource):
+        return tuple(precision for precision in PRECISIONS if source.pair(precision))
+    if isinstance(source, OnnxSource) and recipe.precisions == ("INT8",):
+        return ("INT8",)  # it is quantised already
+    return ("FP32", "FP16")

@@ -1,0 +1,85 @@
+"""What is judged against the original: every file on the way to the IR, each IR on each device, published twins."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ssdconvert.build_plan import Plan
+from ssdconvert.originals import Original
+from ssdconvert.outputs import STATIC, OutputForm
+from ssdconvert.recipe_source import CaffeSource
+from ssdconvert.runners import Runner
+from ssdconvert.runners.onnx_runner import OnnxRunner
+from ssdconvert.runners.openvino_runner import OpenvinoRunner
+from ssdconvert.ssd.heads import CLASS_PROBABILITIES, DECODED_BOXES, HeadTensor
+from ssdconvert.workspace import EXPORTED
+
+Tensors = Mapping[str, HeadTensor]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A file to judge.
+
+    `normalised` says whether it takes the original's input or 0..255, `tensors` where its heads are by our
+    names, `form` how it hands out detections, None where it does not. `is_reference` marks the file that
+    the reference is, in the same engine: it can only agree with itself.
+    """
+
+    hop: str
+    precision: str
+    device: str
+    normalised: bool
+    open: Callable[[], Runner]
+    tensors: Tensors
+    form: OutputForm | None = STATIC
+    is_reference: bool = False
+
+
+def candidates_of(
+    plan: Plan, original: Original, folder: Path, devices: Sequence[str], evidence: Path | None = None
+) -> Iterator[Candidate]:
+    """Yield what a build has made in `folder`, in the order in which it was made, and a published twin."""
+    if plan.through_onnx:
+        optimised = not original.quantised
+        yield _graph("onnx", plan, original, folder / EXPORTED, optimised)
+        yield _graph("simplified", plan, original, folder / plan.onnx, optimised)
+    for precision, path in plan.irs.items():
+        for device in devices:
+            yield _ir(plan, original, precision, folder / path, device)
+    if isinstance(plan.recipe.source, CaffeSource) and plan.recipe.source.twin and evidence:
+        names = plan.recipe.source.twin.scores, plan.recipe.source.twin.boxes
+        tensors = {
+            ours: HeadTensor(theirs)
+            for ours, theirs in zip((CLASS_PROBABILITIES, DECODED_BOXES), names, strict=True)
+        }
+        yield Candidate("twin", "FP32", "CPU", True, lambda: OnnxRunner(evidence), tensors, None)
+
+
+def _graph(hop: str, plan: Plan, original: Original, path: Path, optimised: bool) -> Candidate:
+    tensors = _our_tensors(original)
+    return Candidate(
+        hop,
+        plan.reference_precision,
+        "CPU",
+        True,
+        lambda: OnnxRunner(path, list(tensors), optimised),
+        tensors,
+    )
+
+
+def _ir(plan: Plan, original: Original, precision: str, path: Path, device: str) -> Candidate:
+    """Return an IR: one that ssdconvert made has the heads by our names, a ready one by its own."""
+    tensors, form = _our_tensors(original), STATIC
+    if original.keeps_outputs and original.own is not None:
+        tensors, form = {} if original.in_order_of_score else original.tensors, original.own
+    ready = plan.recipe.source.kind == "ir" and precision == plan.reference_precision and device == "CPU"
+
+    def opened() -> Runner:
+        return OpenvinoRunner(path, device, [tensor.name for tensor in tensors.values()], original.prepare)
+
+    return Candidate("ir", precision, device, False, opened, tensors, form, ready)
+
+
+def _our_tensors(original: Original) -> Tensors:
+    return {name: HeadTensor(name) for name in original.heads.names}

@@ -1,0 +1,71 @@
+"""Model Optimizer, in this process: an ONNX graph becomes an OpenVINO model, preprocessing baked in."""
+
+import contextlib
+import io
+import re
+import warnings
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from ssdconvert.errors import ConversionError
+from ssdconvert.recipe import Recipe
+
+
+def conversion_arguments(recipe: Recipe) -> dict[str, Any]:
+    """Return what Model Optimizer is asked for: reversal, and mean and scale in the model's channel order.
+
+    Model Optimizer reverses first and normalises then, so both stay in the model's own order
+    whatever the order of the converted input is (openvino#9182).
+    """
+    spec = recipe.input
+    return {
+        "reverse_input_channels": spec.color.model != spec.color.converted,
+        "mean_values": {spec.name: list(spec.mean)},
+        "scale_values": {spec.name: list(spec.scale)},
+    }
+
+
+def from_onnx(source: Path, arguments: Mapping[str, Any]) -> Any:
+    """Return the model of an ONNX file, without Model Optimizer's banner and its warnings."""
+    from openvino.tools.mo import convert_model
+    from openvino.tools.mo.utils.version import VersionChecker
+
+    # it would start a second interpreter to see whether the runtime can be imported: it has been
+    VersionChecker().runtime_checked = True
+    said = io.StringIO()
+    with warnings.catch_warnings(), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        warnings.simplefilter("ignore")
+        try:
+            model = convert_model(source, compress_to_fp16=False, silent=True, **arguments)
+        except Exception as error:  # Model Optimizer has no common base class of its errors
+            raise ConversionError(
+                f"Model Optimizer cannot convert {source.name}: {error}",
+                hint="report this as a bug, with the recipe",
+                stage="convert",
+            ) from error
+    name_deterministically(model, _names_in(source))
+    return model
+
+
+def name_deterministically(model: Any, own: Collection[str]) -> None:
+    """Rename what Model Optimizer numbered by a counter of the process, so that bytes repeat.
+
+    `own` names come from the original's graph and stay: they are how the two are compared.
+    """
+    for index, operation in enumerate(model.get_ordered_ops()):
+        name = operation.get_friendly_name()
+        if name not in own and re.fullmatch(r"\w+_\d+", name):
+            operation.set_friendly_name(f"{operation.get_type_name()}_{index}")
+
+
+def _names_in(source: Path) -> set[str]:
+    import onnx
+
+    graph = onnx.load(source, load_external_data=False).graph
+    names = {entry.name for entry in (*graph.node, *graph.initializer, *graph.input, *graph.output)}
+    return names | {name for node in graph.node for name in node.output}
+
+
+def from_caffe(prototxt: Path, caffemodel: Path, arguments: Mapping[str, Any]) -> Any:
+    raise NotImplementedError

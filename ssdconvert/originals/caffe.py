@@ -1,0 +1,64 @@
+"""A Caffe network in OpenCV's dnn module."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ssdconvert.caffe import Layer, Network, read_network, refuse_misfit
+from ssdconvert.errors import ConversionError
+from ssdconvert.originals import Original
+from ssdconvert.originals.fit import fitted, heads_named
+from ssdconvert.outputs import DETECTION_OUT, form_of
+from ssdconvert.recipe import Recipe
+from ssdconvert.recipe_source import CaffeSource
+from ssdconvert.ssd.heads import Heads, HeadTensor, coding_of_priors
+
+
+def load_caffe(recipe: Recipe, source: CaffeSource, prototxt: Path, caffemodel: Path) -> Original:
+    """Return the network in OpenCV; ConversionError where the two files, or the recipe, do not fit."""
+    from ssdconvert.runners.opencv_runner import OpencvRunner
+
+    refuse_misfit(prototxt, caffemodel)
+    network = read_network(prototxt)
+    if network.inputs.get(recipe.input.name) != tuple(recipe.input.shape):
+        raise ConversionError(
+            f"{prototxt.name} has the inputs {dict(network.inputs)}, "
+            f"expected {recipe.input.name!r} {list(recipe.input.shape)}",
+            hint="correct input.name or input.shape in the recipe",
+            stage="load",
+        )
+    if source.heads is not None:
+        heads = heads_named(recipe, source.heads)
+        tensors = {heads.scores: HeadTensor(source.heads.scores), heads.boxes: HeadTensor(source.heads.boxes)}
+        runner = OpencvRunner(prototxt, caffemodel, [tensor.name for tensor in tensors.values()])
+        return _fitted(recipe, Original(heads, 0, prototxt, runner, tensors))
+    layer = _detection_output(prototxt, network)
+    offsets, probabilities, priors = layer.bottoms[:3]
+    runner = OpencvRunner(prototxt, caffemodel, [DETECTION_OUT, offsets, probabilities, priors])
+    coding = coding_of_priors(
+        runner.run({recipe.input.name: np.zeros(recipe.input.shape, np.float32)})[priors]
+    )
+    heads = Heads(coding, recipe.detections.clip)
+    tensors = {
+        heads.scores: HeadTensor(probabilities, "flat", recipe.classes),
+        heads.boxes: HeadTensor(offsets, "flat"),
+    }
+    own = form_of([DETECTION_OUT])
+    return _fitted(recipe, Original(heads, 0, prototxt, runner, tensors, own, keeps_outputs=True))
+
+
+def _detection_output(prototxt: Path, network: Network) -> Layer:
+    """Return the layer that takes offsets, probabilities and default boxes."""
+    layers = [layer for layer in network.layers if layer.type == "DetectionOutput"]
+    if len(layers) != 1 or layers[0].tops != (DETECTION_OUT,):
+        raise ConversionError(
+            f"{prototxt.name} does not end in one layer DetectionOutput with the top {DETECTION_OUT}",
+            hint="for a network without NMS write source.heads into the recipe",
+            stage="load",
+        )
+    return layers[0]
+
+
+def _fitted(recipe: Recipe, original: Original) -> Original:
+    zeros = np.zeros(recipe.input.shape, np.float32)
+    return fitted(recipe, original, original.model.name, original.runner.run({recipe.input.name: zeros}))
