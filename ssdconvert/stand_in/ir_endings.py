@@ -76,7 +76,7 @@ def _named(node: Node, name: str, port: int = 0) -> Node:
 def end_in_detection_output(
     rule: Rule, maps: list[Node], logits: list[Node], offsets: list[Node], image: Node
 ) -> list[Node]:
-    """Return the output `detection_out` f32 [1, 1, K, 7]; see Original.heads for how its inputs lie."""
+    """Return the output `detection_out` f32 [1, 1, K, 7]: rows of image, label, score, corners in 0..1, by label."""
     probabilities = ops.softmax(_as_rows(logits, rule.scores), 2)
     flat = np.array([1, -1])
     confidences = _named(ops.reshape(probabilities, flat, False), "mbox_conf_flatten")
@@ -140,7 +140,9 @@ def end_in_boxes(
     corners = _named(_decoded(rule, ops.squeeze(_as_rows(offsets, 4), np.array([0]))), "corners")
     count = len(default_boxes(rule)) * rule.classes
     every = ops.reshape(
-        ops.broadcast(ops.unsqueeze(corners, np.array(1)), np.array([count // rule.classes, rule.classes, 4])),
+        ops.broadcast(
+            ops.unsqueeze(corners, np.array(1)), np.array([count // rule.classes, rule.classes, 4])
+        ),
         np.array([-1, 4]),
         False,
     )

@@ -7,6 +7,7 @@ difference from layer to layer, and weights of 16 bits would cost more than in a
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ def calibrated(rule: Rule, images: Sequence[NDArray[Any]]) -> Weights:
     backbone: list[Layer] = []
     logits: list[Layer] = []
     offsets: list[Layer] = []
-    for index, (inputs, outputs) in enumerate(zip(CHANNELS, CHANNELS[1:], strict=False)):
+    for index, (inputs, outputs) in enumerate(pairwise(CHANNELS)):
         layer, maps = _scaled(random, inputs, outputs, 2, maps, SHIFT, 1.0)
         backbone.append(layer)
         maps = [np.maximum(one, 0) for one in maps]
