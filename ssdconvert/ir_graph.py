@@ -91,7 +91,7 @@ def read_ir(xml: Path) -> Any:
 
 def bytes_needed(xml: Path) -> int:
     """Return where the last constant of an .xml ends in its .bin; ConversionError if it is not an IR's."""
-    ends, open_elements, constant = [0], [], False
+    ends, open_elements, constant = [0], list[str](), False
     parser = ParserCreate()
 
     def start(name: str, attributes: dict[str, str]) -> None:
@@ -223,7 +223,7 @@ def _order(boxes: Any) -> Iterator[str]:
     """Yield the names of the indices by which TopK orders the rows of `boxes`, in the order of its levels."""
     joined = [one for one in _above(boxes, lambda node: node.get_type_name() in MOVES - {"Concat"})]
     levels = [source for one in joined if _kind(one) == "Concat" for source in one.get_node().input_values()]
-    named = []
+    named: list[str] = []
     for level in levels or [boxes]:
         for one in _above(level, lambda node: node.get_type_name() != "TopK"):
             if _kind(one) == "TopK":
