@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ssdconvert.errors import ConversionError
-from ssdconvert.ir_graph import read_ir
+from ssdconvert.ir_file import read_ir
 from ssdconvert.outputs import DETECTION_OUT, OutputForm, form_of, output_shapes
 from ssdconvert.recipe import Recipe
 

@@ -1,7 +1,4 @@
-"""Reads ready IRs: the pair of files, and how the graph ends.
-
-OpenVINO reads a .bin that is too long without a word, and says of one that is too short neither what it
-has nor what it needs. So what the .xml counts on is compared with the .bin before anything is read.
+"""Reads how a ready IR ends.
 
 What a gate must know of a model that suppresses by itself stands in one node, DetectionOutput or
 NonMaxSuppression: the heads are its inputs, and the rule is its attributes and constants.
@@ -9,17 +6,14 @@ NonMaxSuppression: the heads are its inputs, and the rule is its attributes and 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
-from xml.parsers.expat import ExpatError, ParserCreate
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ssdconvert.errors import ConversionError
-from ssdconvert.runners.openvino_runner import name_of, unreadable
+from ssdconvert.runners.openvino_runner import name_of
 
-PAIR = "an IR is a pair of .xml and .bin from one release: get both again"
 CENTER_SIZE = "caffe.PriorBoxParameter.CENTER_SIZE"
 # operations that move numbers about and leave each as it is
 MOVES = {"Broadcast", "Concat", "Convert", "Reshape", "Slice", "Squeeze", "StridedSlice", "Tile", "Unsqueeze"}
@@ -66,56 +60,6 @@ class Suppression:
     keep: int
     clip: bool = False
     order: tuple[str, ...] = ()
-
-
-def read_ir(xml: Path) -> Any:
-    """Return the openvino.Model of an .xml and the .bin beside it.
-
-    Raises ConversionError where one is missing, the .xml is damaged, or the .bin has not exactly the
-    bytes that the .xml counts on.
-    """
-    import openvino
-
-    weights = xml.with_suffix(".bin")
-    for path in (xml, weights):
-        if not path.is_file():
-            raise _refused(f"{path} does not exist")
-    needed, actual = bytes_needed(xml), weights.stat().st_size
-    if actual != needed:
-        raise _refused(f"{weights} has {actual} bytes, expected {needed} of {xml.name}")
-    try:
-        return openvino.Core().read_model(xml)
-    except RuntimeError as error:
-        raise unreadable(xml, error) from error
-
-
-def bytes_needed(xml: Path) -> int:
-    """Return where the last constant of an .xml ends in its .bin; ConversionError if it is not an IR's."""
-    ends, open_elements, constant = [0], list[str](), False
-    parser = ParserCreate()
-
-    def start(name: str, attributes: dict[str, str]) -> None:
-        nonlocal constant
-        if not open_elements and name != "net":
-            raise ValueError(f"its first element is {name!r}, expected 'net'")
-        open_elements.append(name)
-        if name == "layer":
-            constant = attributes.get("type") == "Const"
-        elif name == "data" and constant:
-            ends.append(int(attributes["offset"]) + int(attributes["size"]))
-
-    def refuse_doctype(*_: object) -> None:
-        raise ValueError("it has a document type, which no IR has")
-
-    parser.StartElementHandler = start
-    parser.EndElementHandler = lambda _: open_elements.pop()
-    parser.StartDoctypeDeclHandler = refuse_doctype
-    try:
-        with xml.open("rb") as file:
-            parser.ParseFile(file)
-    except (ExpatError, ValueError, KeyError) as error:
-        raise _refused(f"{xml} is no whole .xml of an IR: {error}") from error
-    return max(ends)
 
 
 def suppression_of(model: Any, classes: int) -> Suppression:
@@ -263,10 +207,6 @@ def _name(port: Any, otherwise: str) -> str:
     if not port.get_names():
         port.get_tensor().set_names({f"ssdconvert/{otherwise}"})
     return name_of(port)
-
-
-def _refused(message: str) -> ConversionError:
-    return ConversionError(message, hint=PAIR, stage="load")
 
 
 def _not_followed(problem: str) -> ConversionError:

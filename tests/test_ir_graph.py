@@ -1,7 +1,5 @@
-"""Ready IRs: damaged pairs of files, and what stands at the end of a graph."""
+"""What stands at the end of a ready IR."""
 
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,8 @@ from openvino.runtime import opset8 as ops
 from openvino.runtime import opset9
 
 from ssdconvert.errors import ConversionError
-from ssdconvert.ir_graph import bytes_needed, common_rows, read_ir, suppression_of
+from ssdconvert.ir_file import read_ir
+from ssdconvert.ir_graph import common_rows, suppression_of
 from ssdconvert.ssd.boxes import decode
 from ssdconvert.ssd.detections import Detections, detections_of
 from ssdconvert.ssd.heads import coding_of_priors
@@ -165,67 +164,6 @@ def test_rows_of_the_same_cells_are_found() -> None:
     assert (cells[0][ours] == cells[1][theirs]).all()
 
 
-@pytest.fixture
-def pair(tmp_path: Path) -> Path:
-    """The .xml of a small IR."""
-    openvino.save_model(detection_output_model(), tmp_path / "tiny.xml", compress_to_fp16=False)
-    return tmp_path / "tiny.xml"
-
-
-def test_a_whole_pair_is_read(pair: Path) -> None:
-    assert bytes_needed(pair) == pair.with_suffix(".bin").stat().st_size > 3000
-    assert suppression_of(read_ir(pair), 2).default_boxes == 8
-
-
-def cut(path: Path, size: Callable[[int], int]) -> None:
-    data = path.read_bytes()
-    path.write_bytes((data + bytes(len(data)))[: size(len(data))])
-
-
-@pytest.mark.parametrize("size", [lambda n: n - 1, lambda n: n // 2, lambda n: 0, lambda n: n + 1])
-def test_weights_of_another_length_are_refused_with_both_sizes(
-    pair: Path, size: Callable[[int], int]
-) -> None:
-    needed = bytes_needed(pair)
-    cut(pair.with_suffix(".bin"), size)
-    with pytest.raises(ConversionError, match=f"{size(needed)} bytes, expected {needed}") as error:
-        read_ir(pair)
-    assert error.value.stage == "load"
-
-
-@pytest.mark.parametrize("suffix", [".xml", ".bin"])
-def test_a_missing_half_is_named(pair: Path, suffix: str) -> None:
-    pair.with_suffix(suffix).unlink()
-    with pytest.raises(ConversionError, match=rf"tiny\{suffix} does not exist"):
-        read_ir(pair)
-
-
-@pytest.mark.parametrize(
-    ("damage", "told"),
-    [
-        (lambda data: data[: len(data) // 2], "line"),
-        (lambda data: b"", "no element found"),
-        (lambda data: b"\x00\x01 no XML", "not well-formed"),
-        (lambda data: b"<html><body/></html>", "'html', expected 'net'"),
-        (lambda data: b"<!DOCTYPE net [<!ENTITY a 'b'>]>" + data.split(b"?>", 1)[1], "document type"),
-        (lambda data: data.replace(b'offset="', b'offset="x'), "invalid literal"),
-    ],
-)
-def test_a_damaged_xml_is_refused_before_openvino_sees_it(
-    pair: Path, damage: Callable[[bytes], bytes], told: str, capfd: pytest.CaptureFixture[str]
-) -> None:
-    pair.write_bytes(damage(pair.read_bytes()))
-    with pytest.raises(ConversionError, match=told):
-        read_ir(pair)
-    assert capfd.readouterr() == ("", "")
-
-
-def test_an_operation_that_openvino_does_not_know_is_told(pair: Path) -> None:
-    pair.write_bytes(pair.read_bytes().replace(b'type="Sigmoid"', b'type="Sigmund"'))
-    with pytest.raises(ConversionError, match="cannot be read by OpenVINO"):
-        read_ir(pair)
-
-
 REAL = {
     "face-detection-retail-0004": (1, 1, ("mbox_conf_flatten", "fc7_mbox_loc_flat", "fc7_mbox_priorbox")),
     "person-vehicle-bike-detection-2000": (3, 0, ("555", "574", "517")),
@@ -279,12 +217,3 @@ class Rule:
     def __init__(self, end: Any) -> None:
         self.score_threshold, self.iou_threshold = end.score_threshold, end.iou_threshold
         self.per_class, self.keep = end.per_class, end.keep
-
-
-def test_a_published_ir_with_short_weights_is_refused(mirror: Path, tmp_path: Path) -> None:
-    name = "face-detection-retail-0004"
-    for suffix in (".xml", ".bin"):
-        shutil.copyfile(mirror / name / "FP16" / (name + suffix), tmp_path / (name + suffix))
-    cut(tmp_path / f"{name}.bin", lambda size: size - 1000)
-    with pytest.raises(ConversionError, match="1175544 bytes, expected 1176544"):
-        read_ir(tmp_path / f"{name}.xml")

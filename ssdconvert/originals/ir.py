@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from ssdconvert.build_plan import PRECISIONS
-from ssdconvert.ir_graph import Suppression, read_ir, suppression_of
+from ssdconvert.ir_file import read_ir
+from ssdconvert.ir_graph import Suppression, suppression_of
 from ssdconvert.originals import Original
 from ssdconvert.originals.fit import fitted
 from ssdconvert.outputs import form_of

@@ -144,7 +144,8 @@ def build(
     rule: Rule, weights: Weights, ending: Ending, input_name: str = "image", quantised: bool = False
 ) -> openvino.Model:
     """Return the network; its input is f32 [1, 3, H, W] of 0..255."""
-    image = ops.parameter([1, 3, rule.height, rule.width], np.float32, input_name)
+    image = ops.parameter([1, 3, rule.height, rule.width], np.float32)
+    image.set_friendly_name(input_name)
     image.output(0).get_tensor().set_names({input_name})
     node = ops.multiply(image, np.full((1, 1, 1, 1), 1 / 255, np.float32))
     maps: list[Node] = []
