@@ -3,6 +3,7 @@
 import contextlib
 import io
 import re
+import tempfile
 import warnings
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -67,5 +68,30 @@ def _names_in(source: Path) -> set[str]:
     return names | {name for node in graph.node for name in node.output}
 
 
-def from_caffe(prototxt: Path, caffemodel: Path, arguments: Mapping[str, Any]) -> Any:
-    raise NotImplementedError
+def from_caffe(prototxt: Path, caffemodel: Path, recipe: Recipe) -> Any:
+    """Return the model of a Caffe network, which Model Optimizer converts in the toolchain `caffe`.
+
+    Raises MissingDevice where there is no such toolchain.
+    """
+    import openvino
+
+    from ssdconvert.caffe import read_network
+    from ssdconvert.toolchains.environment import find
+
+    arguments = conversion_arguments(recipe)
+    name = recipe.input.name
+    with tempfile.TemporaryDirectory(prefix="ssdconvert-") as folder:
+        xml = Path(folder) / "model.xml"
+        request = {
+            "prototxt": str(prototxt.absolute()),
+            "caffemodel": str(caffemodel.absolute()),
+            "output": str(xml),
+            "input_name": name,
+            "mean_values": arguments["mean_values"][name],
+            "scale_values": arguments["scale_values"][name],
+            "reverse_input_channels": arguments["reverse_input_channels"],
+        }
+        find("caffe").call("convert_caffe", request, stage="convert")
+        model = openvino.Core().read_model(xml.read_bytes(), xml.with_suffix(".bin").read_bytes())
+    name_deterministically(model, {layer.name for layer in read_network(prototxt).layers})
+    return model

@@ -16,6 +16,7 @@ class ByChannel:
     """An original of two boxes whose heads are the means of the input's channels."""
 
     heads = Heads()
+    quantised = False
 
     class runner:
         runtime = "numpy"
@@ -69,10 +70,11 @@ def test_a_mistake_that_changes_nothing_is_none() -> None:
 
 @pytest.mark.parametrize("value", [1e-4, 0.99e-4])
 def test_an_error_at_the_limit_is_not_seen(value: float) -> None:
-    heads = Heads()
+    original: Any = ByChannel()
+    heads = original.heads
     right = {heads.scores: np.ones((1, 1, 2)), heads.boxes: np.ones((1, 1, 4))}
     wrong = {**right, heads.boxes: right[heads.boxes] * (1 - value)}
-    assert head_error(heads, right, wrong) == pytest.approx(value)
+    assert head_error(original, right, wrong) == pytest.approx(value)
 
 
 def test_the_gate_is_inconclusive_without_power() -> None:

@@ -91,6 +91,44 @@ def match(
     )
 
 
+@dataclass(frozen=True)
+class Agreement:
+    """How far two lists of detections say the same, as statistics: for models that are right on the whole.
+
+    `share` of the detections of both lists that have a counterpart, 1 where there are none; over the pairs
+    the mean difference of scores and the mean IoU (0 and 1 where there are none).
+    """
+
+    share: float
+    score_error: float
+    iou: float
+
+
+def agreement(reference: Detections, candidate: Detections, floor: float, tolerance: float) -> Agreement:
+    """Pair detections of one label, of an IoU of a half at least, the most alike first.
+
+    One without a counterpart counts unless its score is within `tolerance` of the `floor` that detections
+    have to pass: of two right models one may let it in and the other not.
+    """
+    overlap = iou_matrix(candidate.boxes, reference.boxes)  # [D, N]
+    possible = (overlap >= SMALLEST_IOU) & (candidate.labels[:, None] == reference.labels[None])
+    counterpart = _assign(overlap, possible)
+    rows = np.flatnonzero(counterpart >= 0)
+    columns = counterpart[rows]
+    lonely = [
+        np.delete(one.scores, found) > floor + tolerance
+        for one, found in ((candidate, rows), (reference, columns))
+    ]
+    counted = 2 * len(rows) + sum(int(which.sum()) for which in lonely)
+    if not len(rows):
+        return Agreement(0.0 if counted else 1.0, 0.0, 1.0)
+    return Agreement(
+        2 * len(rows) / counted,
+        float(np.abs(candidate.scores[rows] - reference.scores[columns]).mean()),
+        float(overlap[rows, columns].mean()),
+    )
+
+
 def _match_class(
     scores: FloatArray,
     boxes: FloatArray,

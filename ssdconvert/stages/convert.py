@@ -37,7 +37,7 @@ def convert_caffe(
     """Write an IR of a Caffe network (files by name), as `convert` does; NMS is added to one without."""
     from ssdconvert.tails.attach import with_nms_tail
 
-    model = from_caffe(*caffe_pair(files), conversion_arguments(recipe))
+    model = from_caffe(*caffe_pair(files), recipe)
     form = STATIC
     if original.keeps_outputs and original.own is not None:
         form = original.own
