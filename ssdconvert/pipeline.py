@@ -13,7 +13,7 @@ from ssdconvert.catalog import CatalogEntry
 from ssdconvert.pictures import named_pictures, read_picture
 from ssdconvert.recipe_source import OnnxSource
 from ssdconvert.report.result import verification_from_json
-from ssdconvert.samples import Picture, Sample
+from ssdconvert.samples import Picture, Recorded, Sample
 from ssdconvert.stage_runner import StageRunner
 from ssdconvert.stages.fetch import Fetched, fetch, fetch_if_near, local
 from ssdconvert.versions import tool_versions
@@ -179,10 +179,12 @@ class _Build:
 
         def action() -> str:
             from ssdconvert.ssd.preprocess import original_input
-            from ssdconvert.stages.simplify import simplify
+            from ssdconvert.stages.simplify import keep_quantised, simplify
 
             images = [original_input(read_picture(path), self.recipe.input) for _, path in self.pictures]
             source, target = self.workspace.path(EXPORTED), self.workspace.path(self.plan.onnx)
+            if self.original.quantised:
+                return keep_quantised(source, target)
             return simplify(source, target, self.original.heads, self.recipe.input.name, images)
 
         # the pictures prove the result, they do not shape it: they are no input of this stage
@@ -270,7 +272,9 @@ class _Build:
         if isinstance(self.recipe.source, OnnxSource) and self.evidence:
             from ssdconvert.zoo_archive import read_zoo_archive
 
-            samples += read_zoo_archive(self.evidence.path, self.recipe.input.name)
+            name = self.recipe.input.name
+            for recording in read_zoo_archive(self.evidence.path).recordings:
+                samples.append(Recorded(recording.name, recording.inputs[name], recording.outputs))
         return samples
 
     def _detect(self) -> None:

@@ -16,6 +16,7 @@ from ssdconvert.errors import ConversionError
 from ssdconvert.onnx_graph import keep_what_leads_to, rename, strip
 from ssdconvert.originals import Original
 from ssdconvert.outputs import OUTPUTS
+from ssdconvert.quantised_onnx import to_qdq
 from ssdconvert.recipe import Recipe
 from ssdconvert.tails.graph import GraphBuilder
 from ssdconvert.tails.nms import add_nms_tail
@@ -84,6 +85,8 @@ def _from_onnx(recipe: Recipe, original: Original) -> "onnx.ModelProto":
     del model.graph.input[:]  # IR version 3 and exporters of its time list weights as inputs
     model.graph.input.extend(inputs)
     keep_what_leads_to(model.graph, [tensor.name for tensor in original.tensors.values()])
+    if original.quantised:
+        model = to_qdq(model)
     current = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     if current > recipe.opset:
         raise ConversionError(

@@ -1,5 +1,6 @@
 """Simplify: fewer nodes by onnxsim, proven equal on real inputs or refused."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,13 @@ def simplify(
                 stage="simplify",
             )
     return f"{before} -> {len(simplified.graph.node)} nodes, equal on {len(images)} pictures to {error:.1g}"
+
+
+def keep_quantised(source: Path, target: Path) -> str:
+    """Copy a quantised graph as it is: onnxsim would fold its integer weights back to floats."""
+    with written_atomically(target) as temporary:
+        shutil.copyfile(source, temporary)
+    return "a quantised graph stays as it is"
 
 
 def _largest_error(
