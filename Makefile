@@ -20,7 +20,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: $(VENV)/.installed ## set up .venv, build the embedded model, show where the picture and the report are
 	$(BIN)/ssdconvert build ssd-demo
 
-test: $(VENV)/.installed ## run the whole test suite
+# Tests that need a toolchain skip without it; with it they need no network.
+$(VENV)/toolchains/caffe/complete.json: $(VENV)/.installed ssdconvert/toolchains/caffe.txt
+	SSDCONVERT_TOOLCHAINS=$(VENV)/toolchains $(BIN)/ssdconvert toolchain add caffe
+	@touch $@
+
+test: $(VENV)/.installed $(VENV)/toolchains/caffe/complete.json ## run the whole test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow" $(ARGS)
 
 test-slow: $(VENV)/.installed ## what takes minutes: whole builds at 1200x1200

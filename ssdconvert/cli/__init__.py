@@ -20,6 +20,7 @@ from ssdconvert.cli.doctor import doctor_command
 from ssdconvert.cli.fetch import fetch_command
 from ssdconvert.cli.options import color_wanted
 from ssdconvert.cli.recipes import list_command, schema_command, show_command
+from ssdconvert.cli.toolchain import toolchain_group
 from ssdconvert.cli.verify import verify_command
 from ssdconvert.errors import SsdconvertError, error_document
 
@@ -55,6 +56,7 @@ for command in (
     verify_command,
     detect_command,
     doctor_command,
+    toolchain_group,
 ):
     cli.add_command(command)
 

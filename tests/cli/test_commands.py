@@ -30,6 +30,7 @@ def test_help_and_version(run: Callable[..., Any]) -> None:
         "list",
         "schema",
         "show",
+        "toolchain",
         "verify",
     ):
         assert f"  {command} " in ended.out
