@@ -1,0 +1,53 @@
+"""ONNX stand-ins: the file that a recipe names, and the archive with recorded outputs if it names one."""
+
+import tempfile
+from pathlib import Path
+
+from ssdconvert.errors import RecipeError
+from ssdconvert.recipe import Recipe
+from ssdconvert.recipe_source import OnnxSource
+from ssdconvert.resources import SCHEME, package_file
+from ssdconvert.stand_in.own_nms import write_with_own_nms
+from ssdconvert.stand_in.quantised import write_quantised
+from ssdconvert.stand_in.zoo_archive import write_zoo_archive
+
+
+def write_files(recipe: Recipe, folder: Path) -> None:
+    """Write the files of `recipe`, whose source is an OnnxSource, into `folder`: the same bytes every time.
+
+    Raises RecipeError for a recipe that does not say what its stand-in is.
+    """
+    from ssdconvert.stand_in.weights import seeded_network
+
+    from ssdconvert.pictures import EMBEDDED, read_picture
+    from ssdconvert.runners.onnx_runner import OnnxRunner
+    from ssdconvert.ssd.preprocess import original_input
+
+    source = recipe.source
+    assert isinstance(source, OnnxSource)
+    made = source.stand_in
+    if made is None or source.heads is not None or len(source.files) != 1:
+        raise RecipeError(
+            f"{recipe.name}: a stand-in is one file that ends in an NMS of its own",
+            hint="write source.stand_in: {network: NAME, opset: 10}, no source.heads and one file",
+            stage="stand-in",
+        )
+    references = [name for name in recipe.pictures if name.startswith(SCHEME)] or EMBEDDED
+    pictures = [read_picture(package_file(reference)) for reference in references]
+    network = seeded_network(
+        made.network, made.options, recipe.input, recipe.detections, recipe.classes, pictures
+    )
+    images = [original_input(pixels, recipe.input) for pixels in pictures]
+    path, name = folder / source.files[0].name, recipe.input.name
+    if made.quantised is None:
+        write_with_own_nms(network, name, recipe.input.shape, path, made.opset)
+    else:
+        with tempfile.TemporaryDirectory() as temporary:
+            unquantised = Path(temporary) / "float.onnx"
+            write_with_own_nms(network, name, recipe.input.shape, unquantised, made.opset)
+            del network
+            write_quantised(unquantised, path, made.quantised, name, images)
+    if source.recorded is not None:
+        outputs = OnnxRunner(path, optimised=made.quantised is None).run({name: images[0]})
+        archive = folder / source.recorded.file.name
+        write_zoo_archive(archive, path.stem, path.read_bytes(), {name: images[0]}, outputs)
