@@ -35,10 +35,12 @@ class OpenvinoRunner:
             model = core.read_model(path)
             prepare(model)
             self.output_names = [name_of(port) for port in model.outputs]
-            outputs = [model.add_outputs(name)[0] for name in extra if name not in self.output_names]
+            inner = [name for name in extra if name not in self.output_names]
+            for name in inner:
+                model.add_outputs(name)
         except RuntimeError as error:
             raise unreadable(path, error) from error
-        self.output_names += [name_of(port) for port in outputs]
+        self.output_names += inner
         _refuse_absent(core, device)
         try:
             self.compiled = core.compile_model(model, device, {"INFERENCE_PRECISION_HINT": "f32"})

@@ -17,11 +17,10 @@ def write_files(recipe: Recipe, folder: Path) -> None:
 
     Raises RecipeError for a recipe that does not say what its stand-in is.
     """
-    from ssdconvert.stand_in.weights import seeded_network
-
     from ssdconvert.pictures import EMBEDDED, read_picture
     from ssdconvert.runners.onnx_runner import OnnxRunner
     from ssdconvert.ssd.preprocess import original_input
+    from ssdconvert.stand_in.weights import seeded_network
 
     source = recipe.source
     assert isinstance(source, OnnxSource)
