@@ -4,7 +4,7 @@
 
 Plain SSD training: default boxes matched at IoU 0.5, hard negatives 3 to 1, smooth L1 on the
 offsets, one-cycle AdamW, an exponential moving average of the weights. It writes the averaged
-weights in the container of MLPerf's checkpoint (see `mlperf_checkpoint`), which is what
+weights in the container of MLPerf's checkpoint (see `ssdconvert.stand_in`), which is what
 `ssdconvert build ssd-demo` starts from. Seeds are fixed; on two busy cores it took 68 minutes.
 """
 
@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from ssdconvert.demo.mlperf_checkpoint import write_mlperf_checkpoint
 from ssdconvert.demo.pictures import CLASSES, Picture, generate
 from ssdconvert.networks.ssd_resnet34 import SSDResNet34
 from ssdconvert.ssd.boxes import encode, iou_matrix, to_corners
+from ssdconvert.stand_in.mlperf_checkpoint import write_mlperf_checkpoint
 
 IMAGE_SIZE, WIDTH = 400, 1 / 8
 MEAN = np.array([123.675, 116.28, 103.53], np.float32)  # RGB, for 0..255, as the flagship

@@ -66,15 +66,15 @@ def softmax(logits: FloatArray) -> FloatArray:
 
 def suppress(boxes: FloatArray, iou_threshold: float, at_iou_threshold: str) -> NDArray[np.int64]:
     """Return the indices that greedy NMS keeps of `boxes` [N, 4] corners, given best first."""
-    overlaps = iou_matrix(boxes, boxes)
-    threshold = overlaps.dtype.type(iou_threshold)
-    too_close = overlaps >= threshold if at_iou_threshold == "suppress" else overlaps > threshold
+    threshold = boxes.dtype.type(iou_threshold)
     alive = np.ones(len(boxes), bool)
     kept = []
     for index in range(len(boxes)):
         if alive[index]:
             kept.append(index)
-            alive &= ~too_close[index]
+            # a row at a time: all pairs of thousands of candidates would take gigabytes
+            overlaps = iou_matrix(boxes[index : index + 1], boxes)[0]
+            alive &= overlaps < threshold if at_iou_threshold == "suppress" else overlaps <= threshold
     return np.array(kept, np.int64)
 
 

@@ -1,6 +1,7 @@
-"""A network of a few layers, with what quantisers treat each in its own way: residual, pool, joined heads."""
+"""A tiny network for ONNX stand-ins, and shipped recipes whose stand-ins are made in a second or two."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ssdconvert.catalog import Catalog
+from ssdconvert.recipe import Recipe
+from ssdconvert.stand_in import make_stand_in
+
 CLASSES = 4
+SMALL = ("ssd-demo", "ssdlite320-mobilenet-v3", "ultraface-rfb-320", "ultraface-slim-320")
 
 
 class TinySSD(nn.Module):
-    """Two maps, 8x8 and 4x4, one default box a cell: P = 80."""
+    """With what quantisers treat each in its own way: residual, pool, joined heads.
+
+    Two maps, 8x8 and 4x4, one default box a cell: P = 80.
+    """
 
     shape = (1, 3, 16, 16)
     variances = (0.1, 0.2)
@@ -63,3 +72,21 @@ def images() -> Callable[[int], list[NDArray[Any]]]:
         return [random.normal(0, 1, TinySSD.shape).astype(np.float32) for _ in range(count)]
 
     return made
+
+
+@pytest.fixture(scope="session")
+def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Recipe, Path]]:
+    """Small recipes by name, each with its stand-in."""
+    made = {}
+    for name in SMALL:
+        recipe = Catalog().find(name).recipe
+        folder = tmp_path_factory.mktemp(name)
+        make_stand_in(recipe, folder)
+        made[name] = (recipe, folder / recipe.source.files[0].name)
+    return made
+
+
+@pytest.fixture(params=SMALL)
+def small(request: pytest.FixtureRequest, stand_ins: dict[str, tuple[Recipe, Path]]) -> tuple[Recipe, Path]:
+    """A small recipe and its stand-in."""
+    return stand_ins[request.param]

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from ssdconvert.checkpoint import load_state_dict
-from ssdconvert.demo.mlperf_checkpoint import write_mlperf_checkpoint
 from ssdconvert.networks.ssd_resnet34 import SSDResNet34
+from ssdconvert.stand_in.mlperf_checkpoint import write_mlperf_checkpoint
 
 SIZE, CLASSES, WIDTH = 400, 5, 1 / 8
 
@@ -131,3 +131,21 @@ def test_flagship_classes_and_other_sizes(tmp_path: Path) -> None:
     network = SSDResNet34(385, 81, 1 / 16)
     write_mlperf_checkpoint(network, tmp_path / "c.pytorch")
     assert equal(load_state_dict(tmp_path / "c.pytorch").tensors, network)
+
+
+@pytest.mark.parametrize("zipped", [False, True], ids=["legacy", "zip"])
+@pytest.mark.parametrize("form", ["module", "dict", "state_dict"])
+def test_the_forms_of_the_flagship_load_alike(
+    network: SSDResNet34, path: Path, tmp_path: Path, form: str, zipped: bool
+) -> None:
+    """Beside MLPerf's whole module: Intel's dictionary with `model`, and a bare state_dict."""
+    file = path
+    if form != "module":
+        file = tmp_path / "resnet34-ssd1200.pth"
+        state_dict = network.state_dict()
+        saved = {"epoch": 3, "model": state_dict} if form == "dict" else state_dict
+        torch.save(saved, file, _use_new_zipfile_serialization=zipped)
+    shapes = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    checkpoint = load_state_dict(file, shapes)
+    assert checkpoint.form == form
+    assert equal(checkpoint.tensors, network)
