@@ -49,14 +49,15 @@ def from_onnx(source: Path, arguments: Mapping[str, Any]) -> Any:
     return model
 
 
-def name_deterministically(model: Any, own: Collection[str]) -> None:
+def name_deterministically(model: Any, own: Collection[str], numbered: str = r"\w+_\d+") -> None:
     """Rename what Model Optimizer numbered by a counter of the process, so that bytes repeat.
 
-    `own` names come from the original's graph and stay: they are how the two are compared.
+    `own` names come from the original's graph and stay: they are how the two are compared. `numbered` is a
+    pattern of the names to replace.
     """
     for index, operation in enumerate(model.get_ordered_ops()):
         name = operation.get_friendly_name()
-        if name not in own and re.fullmatch(r"\w+_\d+", name):
+        if name not in own and re.fullmatch(numbered, name):
             operation.set_friendly_name(f"{operation.get_type_name()}_{index}")
 
 
@@ -93,5 +94,7 @@ def from_caffe(prototxt: Path, caffemodel: Path, recipe: Recipe) -> Any:
         }
         find("caffe").call("convert_caffe", request, stage="convert")
         model = openvino.Core().read_model(xml.read_bytes(), xml.with_suffix(".bin").read_bytes())
-    name_deterministically(model, {layer.name for layer in read_network(prototxt).layers})
+    network = read_network(prototxt)
+    # the Caffe front end names what it adds in many ways, and each differs from run to run
+    name_deterministically(model, {*network.inputs, *(layer.name for layer in network.layers)}, ".*")
     return model

@@ -90,6 +90,7 @@ def _broken_static(outputs: Arrays, spec: OutputSpec) -> list[str]:
 
 def _read_detection_out(outputs: Arrays, spec: OutputSpec) -> Detections:
     rows = _listed_rows(outputs[DETECTION_OUT])
+    rows = rows[rows[:, 2] > 0]  # OpenCV fills up with zeros
     labels = rows[:, 1].astype(np.int64) + 1 - spec.first_label
     return _best_first(rows[:, 3:7] / np.array(spec.sides * 2, np.float32), labels, rows[:, 2])
 

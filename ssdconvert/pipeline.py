@@ -139,7 +139,8 @@ class _Build:
 
     def _make_stand_in(self) -> None:
         folder = f"{PRIVATE}/stand-in"
-        files = [*self.plan.files, *([self.plan.evidence] if self.plan.evidence else [])]
+        recorded = self.plan.evidence if isinstance(self.recipe.source, OnnxSource) else None
+        files = [*self.plan.files, *([recorded] if recorded else [])]
 
         def action() -> str:
             from ssdconvert.stand_in import make_stand_in

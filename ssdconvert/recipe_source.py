@@ -153,6 +153,9 @@ class CaffeSource(_Source):
         None, description="For a network without NMS. null: it ends in a DetectionOutput layer."
     )
     twin: Twin | None = Field(None, description="The same model as ONNX: published evidence.")
+    stand_in: Literal["mobilenet_ssd", "ultraface_rfb"] | None = Field(
+        None, description="The architecture whose files `--stand-in` makes."
+    )
 
 
 def caffe_pair(files: Mapping[str, Path]) -> tuple[Path, Path]:

@@ -32,7 +32,7 @@ def load_caffe(recipe: Recipe, source: CaffeSource, prototxt: Path, caffemodel: 
         tensors = {heads.scores: HeadTensor(source.heads.scores), heads.boxes: HeadTensor(source.heads.boxes)}
         runner = OpencvRunner(prototxt, caffemodel, [tensor.name for tensor in tensors.values()])
         return _fitted(recipe, Original(heads, 0, prototxt, runner, tensors))
-    layer = _detection_output(prototxt, network)
+    layer = detection_output(prototxt, network)
     offsets, probabilities, priors = layer.bottoms[:3]
     runner = OpencvRunner(prototxt, caffemodel, [DETECTION_OUT, offsets, probabilities, priors])
     coding = coding_of_priors(
@@ -47,7 +47,7 @@ def load_caffe(recipe: Recipe, source: CaffeSource, prototxt: Path, caffemodel: 
     return _fitted(recipe, Original(heads, 0, prototxt, runner, tensors, own, keeps_outputs=True))
 
 
-def _detection_output(prototxt: Path, network: Network) -> Layer:
+def detection_output(prototxt: Path, network: Network) -> Layer:
     """Return the layer that takes offsets, probabilities and default boxes."""
     layers = [layer for layer in network.layers if layer.type == "DetectionOutput"]
     if len(layers) != 1 or layers[0].tops != (DETECTION_OUT,):

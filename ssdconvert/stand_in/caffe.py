@@ -13,13 +13,20 @@ from pathlib import Path
 import numpy as np
 
 from ssdconvert.caffe import Array, Layer, Network, read_network, write_caffemodel
-from ssdconvert.errors import ConversionError
+from ssdconvert.errors import ConversionError, RecipeError
+from ssdconvert.originals.caffe import detection_output
 from ssdconvert.pictures import read_picture
+from ssdconvert.recipe import Recipe
+from ssdconvert.recipe_source import CaffeSource, caffe_pair
 from ssdconvert.resources import package_file
 from ssdconvert.runners.opencv_runner import OpencvRunner
 from ssdconvert.ssd.detections import softmax
 from ssdconvert.ssd.preprocess import InputSpec, original_input
+from ssdconvert.stand_in.mobilenet_ssd import mobilenet_ssd_prototxt
+from ssdconvert.stand_in.ultraface_rfb import ultraface_rfb_prototxt
+from ssdconvert.workspace import written_atomically
 
+PROTOTXTS = {"mobilenet_ssd": mobilenet_ssd_prototxt, "ultraface_rfb": ultraface_rfb_prototxt}
 PICTURES = ("portrait.jpg", "shapes-1.jpg", "shapes-2.jpg", "shapes-3.jpg")
 # Mean of a channel, in its standard deviations: ReLU cuts off a fifteenth, and rounding errors grow little.
 SHIFT = 1.5
@@ -27,6 +34,32 @@ LOGITS = 1.5  # standard deviation of a class's logits
 OFFSETS = 0.5  # standard deviation of box offsets, before their variances
 NOT_NEEDED = {"DetectionOutput", "PriorBox"}
 CANDIDATES = 0.025  # of all default boxes, those with a class over the threshold
+
+
+def write_files(recipe: Recipe, folder: Path) -> None:
+    """Write the .prototxt and the .caffemodel of a recipe of kind caffe into `folder`: the same bytes every time.
+
+    Raises RecipeError for a recipe that does not say of which architecture it is.
+    """
+    source = recipe.source
+    assert isinstance(source, CaffeSource)
+    if source.stand_in is None:
+        raise RecipeError(
+            f"{recipe.name} does not say what its stand-in is",
+            hint=f"write source.stand_in: one of {', '.join(PROTOTXTS)}",
+            stage="stand-in",
+        )
+    prototxt, caffemodel = caffe_pair({file.name: folder / file.name for file in source.files})
+    for path in (prototxt, caffemodel):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with written_atomically(prototxt) as temporary:
+        temporary.write_text(PROTOTXTS[source.stand_in](), "utf-8")
+    if source.heads:
+        scores, boxes = source.heads.scores, source.heads.boxes
+    else:
+        boxes, scores = detection_output(prototxt, read_network(prototxt)).bottoms[:2]
+    threshold = recipe.detections.score_threshold
+    write_caffe(recipe.input, prototxt, caffemodel, scores, boxes, recipe.classes, threshold)
 
 
 def write_caffe(

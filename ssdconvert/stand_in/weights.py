@@ -34,6 +34,7 @@ LEAST_VARIANCE = 1e-6  # of a layer that the pictures leave dark
 SHARE = 0.5  # of the rows that a rule keeps
 BEST_SCORE = 0.8  # steeper heads turn rounded weights into larger errors of scores
 STEEPNESS = (1.0, 1.2, 1.4, 1.7, 2.0, 2.4, 2.8, 3.2, 3.6)  # of class logits, tried in this order
+MOST_CANDIDATES = 200  # of a class, while the heads are tuned: some rules let all of thousands in
 LEAST_THRESHOLD = 1e-3  # for rules that filter by no score
 
 # (class heads, box heads, channels of class 0 among all at A anchors and C classes), by attribute
@@ -58,6 +59,7 @@ def seeded_network(
     The same arguments give the same weights, whatever the number of threads. Raises RecipeError as
     `build_network` does.
     """
+    rule = rule.model_copy(update={"per_class": min(rule.per_class, MOST_CANDIDATES)})
     network = build_network(family, *spec.shape[2:], classes, options).eval()
     class_heads, box_heads, background = _heads_of(network)
     images = torch.from_numpy(np.concatenate([original_input(pixels, spec) for pixels in pictures]))
