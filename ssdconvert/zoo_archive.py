@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from ssdconvert.errors import ConversionError
 from ssdconvert.runners import Arrays
-from ssdconvert.samples import Recorded
 
 if TYPE_CHECKING:
     import onnx
@@ -45,18 +44,7 @@ class ZooArchive:
     recordings: tuple[Recording, ...]
 
 
-def read_zoo_archive(path: Path, input_name: str) -> list[Recorded]:
-    """Return the recordings of an archive whose model takes `input_name` alone; errors as `read_archive`."""
-    samples = []
-    for recording in read_archive(path).recordings:
-        if list(recording.inputs) != [input_name]:
-            raise _refused(path, f"has a model with the inputs {list(recording.inputs)}, not {input_name!r}")
-        name = f"{path.name}/{recording.name}"
-        samples.append(Recorded(name, recording.inputs[input_name], recording.outputs))
-    return samples
-
-
-def read_archive(path: Path) -> ZooArchive:
+def read_zoo_archive(path: Path) -> ZooArchive:
     """Return what is in an archive; ConversionError where it is damaged, incomplete or unsafe."""
     import onnx
     from google.protobuf.message import DecodeError

@@ -12,7 +12,7 @@ import pytest
 from ssdconvert import zoo_archive
 from ssdconvert.errors import ConversionError
 from ssdconvert.stand_in.zoo_archive import write_zoo_archive
-from ssdconvert.zoo_archive import read_archive, read_zoo_archive
+from ssdconvert.zoo_archive import read_zoo_archive
 
 IMAGE = np.arange(12, dtype=np.float32).reshape(1, 3, 2, 2)
 BOXES = np.array([[[0.1, 0.2, 0.3, 0.4], [0.5, 0.6, 0.7, 0.8]]], np.float32)
@@ -59,7 +59,7 @@ def packed(path: Path, members: dict[str, bytes], special: tuple[tarfile.TarInfo
 
 def refused(path: Path) -> str:
     with pytest.raises(ConversionError) as caught:
-        read_archive(path)
+        read_zoo_archive(path)
     assert (caught.value.exit_code, caught.value.stage) == (4, "load")
     assert caught.value.message.startswith(path.name)
     return caught.value.message
@@ -68,7 +68,7 @@ def refused(path: Path) -> str:
 def test_what_was_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "ssd.tar.gz"
     write_zoo_archive(path, "ssd", model(), {"image": IMAGE}, {"bboxes": BOXES, "labels": LABELS})
-    archive = read_archive(path)
+    archive = read_zoo_archive(path)
     assert archive.model == model()
     (recording,) = archive.recordings
     assert recording.name == "test_data_set_0"
@@ -77,16 +77,6 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(recording.outputs["bboxes"], BOXES)
     np.testing.assert_array_equal(recording.outputs["labels"], LABELS)
     assert recording.outputs["labels"].dtype == np.int64
-
-
-def test_recordings_are_samples(tmp_path: Path) -> None:
-    path = packed(tmp_path / "ssd.tar.gz", whole())
-    (sample,) = read_zoo_archive(path, "image")
-    assert sample.name == "ssd.tar.gz/test_data_set_0"
-    np.testing.assert_array_equal(sample.image, IMAGE)
-    np.testing.assert_array_equal(sample.outputs["bboxes"], BOXES)
-    with pytest.raises(ConversionError, match=r"the inputs \['image'\], not 'data'"):
-        read_zoo_archive(path, "data")
 
 
 def test_the_stand_in_is_an_archive_as_tar_makes_it(tmp_path: Path) -> None:
@@ -103,7 +93,7 @@ def test_the_stand_in_is_an_archive_as_tar_makes_it(tmp_path: Path) -> None:
 
 
 def test_tensors_without_names_are_told_by_their_numbers(tmp_path: Path) -> None:
-    (recording,) = read_archive(packed(tmp_path / "ssd.tar.gz", whole())).recordings
+    (recording,) = read_zoo_archive(packed(tmp_path / "ssd.tar.gz", whole())).recordings
     np.testing.assert_array_equal(recording.inputs["image"], IMAGE)
     np.testing.assert_array_equal(recording.outputs["labels"], LABELS)
 
@@ -112,7 +102,7 @@ def test_tensors_with_names_are_told_by_them(tmp_path: Path) -> None:
     members = whole()
     members[f"{SET}/output_0.pb"] = tensor(LABELS, "labels")
     members[f"{SET}/output_1.pb"] = tensor(BOXES, "bboxes")
-    (recording,) = read_archive(packed(tmp_path / "ssd.tar.gz", members)).recordings
+    (recording,) = read_zoo_archive(packed(tmp_path / "ssd.tar.gz", members)).recordings
     np.testing.assert_array_equal(recording.outputs["labels"], LABELS)
 
 
@@ -122,13 +112,13 @@ def test_sets_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
         again = {name.replace("_set_0", f"_set_{number}"): data for name, data in whole().items()}
         del again["ssd/model.onnx"]
         members |= again
-    archive = read_archive(packed(tmp_path / "ssd.tar.gz", members))
+    archive = read_zoo_archive(packed(tmp_path / "ssd.tar.gz", members))
     assert [recording.name[-2:] for recording in archive.recordings] == ["_0", "_2", "10"]
 
 
 def test_other_files_are_passed_over(tmp_path: Path) -> None:
     members = whole() | {"ssd/._model.onnx": b"resource fork", "ssd/README.md": b"text"}
-    assert len(read_archive(packed(tmp_path / "ssd.tar.gz", members)).recordings) == 1
+    assert len(read_zoo_archive(packed(tmp_path / "ssd.tar.gz", members)).recordings) == 1
 
 
 @pytest.mark.parametrize(
@@ -215,7 +205,7 @@ def test_a_missing_archive_is_refused(tmp_path: Path) -> None:
 
 def test_bounds_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = packed(tmp_path / "ssd.tar.gz", whole() | {"ssd/README": bytes(1 << 20)})
-    read_archive(path)
+    read_zoo_archive(path)
     monkeypatch.setattr(zoo_archive, "LARGEST_ARCHIVE", 1 << 19)
     assert "too large" in refused(path)
     many: dict[str, Any] = {f"ssd/{index}": bytes(1 << 16) for index in range(12)}

@@ -11,7 +11,7 @@ from ssdconvert.errors import RecipeError
 from ssdconvert.quantised_onnx import computes_in_integers, is_quantised
 from ssdconvert.recipe import Recipe
 from ssdconvert.stand_in.onnx import write_files
-from ssdconvert.zoo_archive import read_archive, read_zoo_archive
+from ssdconvert.zoo_archive import read_zoo_archive
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 
@@ -35,9 +35,10 @@ def test_the_files_of_the_zoo(name: str, opset: int, quantised: bool, integers: 
     model = onnx.load(tmp_path / f"{name}.onnx")
     assert next(entry.version for entry in model.opset_import if entry.domain == "") == opset
     assert (is_quantised(model), computes_in_integers(model)) == (quantised, integers)
-    assert read_archive(tmp_path / f"{name}.tar.gz").model == (tmp_path / f"{name}.onnx").read_bytes()
-    (sample,) = read_zoo_archive(tmp_path / f"{name}.tar.gz", "image")
-    scores = sample.outputs["scores"][0]
+    archive = read_zoo_archive(tmp_path / f"{name}.tar.gz")
+    assert archive.model == (tmp_path / f"{name}.onnx").read_bytes()
+    (recording,) = archive.recordings
+    scores = recording.outputs["scores"][0]
     assert 20 < len(scores) <= 200
     assert (np.diff(scores) <= 0).all()
     assert scores[-1] > 0.05
