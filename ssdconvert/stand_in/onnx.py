@@ -1,15 +1,21 @@
 """ONNX stand-ins: the file that a recipe names, and the archive with recorded outputs if it names one."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from ssdconvert.errors import RecipeError
 from ssdconvert.recipe import Recipe
 from ssdconvert.recipe_source import OnnxSource
 from ssdconvert.resources import SCHEME, package_file
+from ssdconvert.ssd.boxes import FloatArray
 from ssdconvert.stand_in.own_nms import write_with_own_nms
 from ssdconvert.stand_in.quantised import write_quantised
 from ssdconvert.stand_in.zoo_archive import write_zoo_archive
+
+CANDIDATES = 200
 
 
 def write_files(recipe: Recipe, folder: Path) -> None:
@@ -33,9 +39,9 @@ def write_files(recipe: Recipe, folder: Path) -> None:
         )
     references = [name for name in recipe.pictures if name.startswith(SCHEME)] or EMBEDDED
     pictures = [read_picture(package_file(reference)) for reference in references]
-    network = seeded_network(
-        made.network, made.options, recipe.input, recipe.detections, recipe.classes, pictures
-    )
+    # the best of each class tell how many detections there are, and are soon suppressed
+    rule = recipe.detections.model_copy(update={"per_class": min(CANDIDATES, recipe.detections.per_class)})
+    network = seeded_network(made.network, made.options, recipe.input, rule, recipe.classes, pictures)
     images = [original_input(pixels, recipe.input) for pixels in pictures]
     path, name = folder / source.files[0].name, recipe.input.name
     if made.quantised is None:
@@ -45,8 +51,16 @@ def write_files(recipe: Recipe, folder: Path) -> None:
             unquantised = Path(temporary) / "float.onnx"
             write_with_own_nms(network, name, recipe.input.shape, unquantised, made.opset)
             del network
-            write_quantised(unquantised, path, made.quantised, name, images)
+            write_quantised(unquantised, path, made.quantised, name, [_side_by_side(images)])
     if source.recorded is not None:
         outputs = OnnxRunner(path, optimised=made.quantised is None).run({name: images[0]})
         archive = folder / source.recorded.file.name
         write_zoo_archive(archive, path.stem, path.read_bytes(), {name: images[0]}, outputs)
+
+
+def _side_by_side(images: Sequence[FloatArray]) -> FloatArray:
+    """Return one image [1, 3, H, W] with a strip of each: a second run takes ONNX Runtime twice the memory."""
+    width = images[0].shape[3]
+    edges = [round(width * index / len(images)) for index in range(len(images) + 1)]
+    strips = [image[..., edges[index] : edges[index + 1]] for index, image in enumerate(images)]
+    return np.concatenate(strips, axis=3)

@@ -127,11 +127,12 @@ def _add_tail(model: "onnx.ModelProto", network: Any) -> None:
     labels = graph.node("Add", classes_kept, graph.integers(1))
     corners = graph.node("Gather", graph.node("Squeeze", boxes, axes=[0]), box_indices, axis=0)
     floats, integers = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
-    for name, tensor, dtype, sides in (
+    outputs: list[tuple[str, str, int, list[Any]]] = [
         ("bboxes", corners, floats, [1, "nbox", 4]),
         ("labels", labels, integers, [1, "nbox"]),
         ("scores", best, floats, [1, "nbox"]),
-    ):
+    ]
+    for name, tensor, dtype, sides in outputs:
         graph.output(graph.node("Unsqueeze", tensor, axes=[0]), name, dtype, sides)
     names = (NMS_BOXES, NMS_SCORES, *NMS_LIMITS, NMS)
     for old, new in zip((boxes, scores, *limits, selected), names, strict=True):
