@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from ssdconvert.errors import RecipeError
 from ssdconvert.pictures import EMBEDDED, read_picture
-from ssdconvert.recipe import PytorchSource, Recipe
+from ssdconvert.recipe import Recipe
+from ssdconvert.recipe_source import PytorchSource
 from ssdconvert.resources import SCHEME, package_file
 from ssdconvert.stand_in.mlperf_checkpoint import write_mlperf_checkpoint
 from ssdconvert.stand_in.torch_container import stored, stored_state_dict, write_legacy, write_zip

@@ -14,6 +14,8 @@ class GraphBuilder:
         self.graph = model.graph
         self.prefix = prefix
         self._count = 0
+        self._taken = {tensor.name for tensor in model.graph.initializer}
+        self._taken.update(name for node in model.graph.node for name in (node.name, *node.output))
 
     def constant(self, value: ArrayLike, dtype: type[np.generic], name: str = "constant") -> str:
         """Add an initialiser."""
@@ -46,4 +48,5 @@ class GraphBuilder:
 
     def _unique(self, name: str) -> str:
         self._count += 1
-        return f"{self.prefix}/{name}_{self._count}"
+        unique = f"{self.prefix}/{name}_{self._count}"
+        return self._unique(name) if unique in self._taken else unique
