@@ -41,9 +41,8 @@ def candidates_of(
 ) -> Iterator[Candidate]:
     """Yield what a build has made in `folder`, in the order in which it was made, and a published twin."""
     if plan.through_onnx:
-        optimised = not original.quantised
-        yield _graph("onnx", plan, original, folder / EXPORTED, optimised)
-        yield _graph("simplified", plan, original, folder / plan.onnx, optimised)
+        yield _graph("onnx", plan, original, folder / EXPORTED)
+        yield _graph("simplified", plan, original, folder / plan.onnx)
     for precision, path in plan.irs.items():
         for device in devices:
             yield _ir(plan, original, precision, folder / path, device)
@@ -56,14 +55,14 @@ def candidates_of(
         yield Candidate("twin", "FP32", "CPU", True, lambda: OnnxRunner(evidence), tensors, None)
 
 
-def _graph(hop: str, plan: Plan, original: Original, path: Path, optimised: bool) -> Candidate:
+def _graph(hop: str, plan: Plan, original: Original, path: Path) -> Candidate:
     tensors = _our_tensors(original)
     return Candidate(
         hop,
         plan.reference_precision,
         "CPU",
         True,
-        lambda: OnnxRunner(path, list(tensors), optimised),
+        lambda: OnnxRunner(path, list(tensors), exact=original.quantised),
         tensors,
     )
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from ssdconvert.gate_limits import GateLimits, HeadError, head_errors
 from ssdconvert.originals import Original
 from ssdconvert.recipe import Input, Recipe
 from ssdconvert.report.result import Check, judged
 from ssdconvert.runners import Arrays
 from ssdconvert.samples import Picture
-from ssdconvert.ssd.heads import Heads, relative_error
+from ssdconvert.ssd.heads import Heads
 
 
 def wrong_inputs(spec: Input) -> dict[str, Input]:
@@ -46,41 +47,36 @@ WRONG_HEADS: dict[str, Callable[[Heads, Arrays], Arrays]] = {
 
 
 def control_checks(
-    recipe: Recipe, original: Original, references: Sequence[tuple[Picture, Arrays]], limit: float
+    recipe: Recipe, original: Original, references: Sequence[tuple[Picture, Arrays]], limits: GateLimits
 ) -> Iterator[Check]:
     """Yield a check for each mistake, on the picture that shows it best.
 
-    `references` are pictures with the original's heads; `limit` is that of FP32 heads.
+    `references` are pictures with the original's heads; `limits` are those of a right copy of the original.
     """
 
-    def worst(outputs_of: Callable[[Picture, Arrays], Arrays]) -> tuple[float, str]:
-        return max(
-            (head_error(original, heads, outputs_of(picture, heads)), picture.name)
+    def worst(outputs_of: Callable[[Picture, Arrays], Arrays]) -> tuple[HeadError, str]:
+        errors = [
+            (error, picture.name)
             for picture, heads in references
-        )
+            for error in head_errors(limits, original.heads, heads, outputs_of(picture, heads))
+        ]
+        return max(errors, key=lambda error: error[0].value / error[0].limit)
 
     for mistake, spec in wrong_inputs(recipe.input).items():
 
         def rerun(picture: Picture, _: Arrays, spec: Input = spec) -> Arrays:
             return original.run(picture.for_original(spec), recipe.input.name)
 
-        yield _control(mistake, original, *worst(rerun), limit)
+        yield _control(mistake, original, *worst(rerun))
     for mistake, change in WRONG_HEADS.items():
-        yield _control(mistake, original, *worst(lambda _, heads, c=change: c(original.heads, heads)), limit)  # type: ignore[misc]
+        yield _control(mistake, original, *worst(lambda _, heads, c=change: c(original.heads, heads)))  # type: ignore[misc]
 
 
-def head_error(original: Original, expected: Arrays, actual: Arrays) -> float:
-    """Return the error of the worse head, relative to its largest value: what the gate's limit is of."""
-    statistic = np.mean if original.quantised else np.max
-    errors = [relative_error(expected[name], actual[name]) for name in original.heads.names]
-    return max(float(statistic(error)) for error in errors)
-
-
-def _control(mistake: str, original: Original, error: float, picture: str, limit: float) -> Check:
-    outcome: dict[str, Any] = judged(error, np.nextafter(limit, 1.0), at_least=True)
+def _control(mistake: str, original: Original, error: HeadError, picture: str) -> Check:
+    outcome: dict[str, Any] = judged(error.value, np.nextafter(error.limit, 1.0), at_least=True)
     if outcome["status"] == "fail":
         outcome |= {"status": "inconclusive", "reason": "this mistake would pass: no picture shows it"}
     return Check(
         "control", "control", "CPU", original.runner.runtime, "FP32", picture, mistake,
-        f"{'mean' if original.quantised else 'max'} error / scale, must exceed", **outcome,
+        f"{error.metric}, must exceed", **outcome,
     )  # fmt: skip

@@ -5,11 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ssdconvert.controls import WRONG_HEADS, control_checks, head_error, wrong_inputs
+from ssdconvert.controls import WRONG_HEADS, control_checks, wrong_inputs
+from ssdconvert.gate_limits import DEFAULT_LIMITS, head_errors
 from ssdconvert.recipe import Input
 from ssdconvert.report.result import Check
 from ssdconvert.samples import Picture
 from ssdconvert.ssd.heads import Heads
+
+LIMITS = DEFAULT_LIMITS["FP32"]
 
 
 class ByChannel:
@@ -47,7 +50,7 @@ def controls(own: Input, *colours: tuple[int, int, int]) -> dict[str, Check]:
     pictures = [Picture(str(i), np.full((4, 4, 3), colour, np.uint8)) for i, colour in enumerate(colours)]
     references = [(picture, original.run(picture.for_original(own), "i")) for picture in pictures]
     recipe: Any = OfInput()
-    return {check.output: check for check in control_checks(recipe, original, references, 1e-4)}
+    return {check.output: check for check in control_checks(recipe, original, references, LIMITS)}
 
 
 def test_every_mistake_is_seen_on_a_coloured_picture() -> None:
@@ -74,7 +77,7 @@ def test_an_error_at_the_limit_is_not_seen(value: float) -> None:
     heads = original.heads
     right = {heads.scores: np.ones((1, 1, 2)), heads.boxes: np.ones((1, 1, 4))}
     wrong = {**right, heads.boxes: right[heads.boxes] * (1 - value)}
-    assert head_error(original, right, wrong) == pytest.approx(value)
+    assert max(e.value for e in head_errors(LIMITS, heads, right, wrong)) == pytest.approx(value)
 
 
 def test_the_gate_is_inconclusive_without_power() -> None:

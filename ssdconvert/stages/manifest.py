@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from ssdconvert.gate_limits import DEFAULT_LIMITS, limits_of
 from ssdconvert.model_optimizer import conversion_arguments
 from ssdconvert.recipe import Recipe, recipe_digest
 from ssdconvert.stages.fetch import Fetched
-from ssdconvert.stages.verify import DEFAULT_LIMITS, limits_of
 from ssdconvert.versions import tool_versions
 from ssdconvert.workspace import Workspace, digest_of
 

@@ -53,7 +53,7 @@ def write_files(recipe: Recipe, folder: Path) -> None:
             del network
             write_quantised(unquantised, path, made.quantised, name, [_side_by_side(images)])
     if source.recorded is not None:
-        outputs = OnnxRunner(path, optimised=made.quantised is None).run({name: images[0]})
+        outputs = OnnxRunner(path, exact=made.quantised is not None).run({name: images[0]})
         archive = folder / source.recorded.file.name
         write_zoo_archive(archive, path.stem, path.read_bytes(), {name: images[0]}, outputs)
 

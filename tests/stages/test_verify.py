@@ -12,13 +12,14 @@ import pytest
 from ssdconvert.build_plan import plan
 from ssdconvert.candidates import Candidate, candidates_of
 from ssdconvert.errors import MissingDevice
+from ssdconvert.gate_limits import DEFAULT_LIMITS, limits_of
 from ssdconvert.outputs import STATIC, output_spec
 from ssdconvert.report.result import Verification
 from ssdconvert.runners import Arrays
 from ssdconvert.runners.onnx_runner import OnnxRunner
 from ssdconvert.runners.openvino_runner import OpenvinoRunner
 from ssdconvert.stages.convert import convert
-from ssdconvert.stages.verify import DEFAULT_LIMITS, limits_of, verify
+from ssdconvert.stages.verify import verify
 
 
 def made(

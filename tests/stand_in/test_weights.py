@@ -9,13 +9,13 @@ import torch
 from torch import nn
 
 from ssdconvert.catalog import Catalog
+from ssdconvert.gate_limits import DEFAULT_LIMITS
 from ssdconvert.networks import build_network, families
 from ssdconvert.pictures import EMBEDDED, read_picture
 from ssdconvert.recipe import Recipe
 from ssdconvert.resources import package_file
 from ssdconvert.ssd.preprocess import original_input
 from ssdconvert.stages.load import load
-from ssdconvert.stages.verify import DEFAULT_LIMITS
 from ssdconvert.stand_in.weights import _heads_of, _statistics, seeded_network
 
 OPTIONS = {"ssd_resnet34": (400, {"channel_multiplier": 1 / 16}), "ssdlite320_mobilenet_v3": (320, {})}
