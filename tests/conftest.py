@@ -1,12 +1,18 @@
 """What every test gets: a home and a cache of its own, and the shared files where they are."""
 
+import json
 import os
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
+import yaml
 
 if TYPE_CHECKING:
+    from ssdconvert.build_result import BuildResult
     from ssdconvert.toolchains.call import Toolchain
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,6 +48,85 @@ layer { name: "detection_out" type: "DetectionOutput" bottom: "mbox_loc" bottom:
   detection_output_param { num_classes: 3 share_location: true background_label_id: 0
     nms_param { nms_threshold: 0.45 top_k: 100 } code_type: CENTER_SIZE keep_top_k: 50 confidence_threshold: 0.4 } }
 """
+
+STRETCH = {"mode": "stretch", "filter": "bilinear", "library": "opencv"}
+OWN_NMS: dict[str, Any] = {
+    "schema": 1,
+    "name": "own-nms",
+    "title": "An ONNX file with its own NMS, at 16x16",
+    "licence": "Apache-2.0",
+    "source": {"kind": "onnx", "files": [{"name": "own-nms.onnx", "urls": []}]},
+    "input": {
+        "name": "image",
+        "shape": [1, 3, 16, 16],
+        "color": {"model": "rgb"},
+        "mean": [120, 110, 100],
+        "scale": [60, 50, 40],
+        "resize": STRETCH,
+    },
+    "detections": {
+        "boxes": "xyxy",
+        "units": "normalised",
+        "labels": ["cat", "dog", "cow"],
+        "score_threshold": 0.05,
+        "iou_threshold": 0.5,
+        "per_class": 80,
+        "keep": 200,
+    },
+}
+CAFFE: dict[str, Any] = {
+    "schema": 1,
+    "name": "tiny-caffe",
+    "title": "A Caffe network at 96x64",
+    "licence": "Apache-2.0",
+    "source": {
+        "kind": "caffe",
+        "files": [{"name": "tiny.prototxt", "urls": []}, {"name": "tiny.caffemodel", "urls": []}],
+    },
+    "input": {
+        "name": "data",
+        "shape": [1, 3, 64, 96],
+        "color": {"model": "rgb"},
+        "mean": [120, 110, 100],
+        "scale": [60, 50, 40],
+        "resize": STRETCH,
+    },
+    "detections": {
+        "boxes": "xyxy",
+        "units": "normalised",
+        "labels": ["cat", "dog"],
+        "score_threshold": 0.4,
+        "iou_threshold": 0.45,
+        "per_class": 100,
+        "keep": 50,
+    },
+}
+READY_IR: dict[str, Any] = {
+    "schema": 1,
+    "name": "ready",
+    "title": "A ready IR at 128x96",
+    "licence": "Apache-2.0",
+    "source": {
+        "kind": "ir",
+        "files": [
+            {"name": f"{folder}/ready.{suffix}", "urls": []}
+            for folder in ("FP32", "FP16", "FP16-INT8")
+            for suffix in ("xml", "bin")
+        ],
+    },
+    "input": {"name": "picture", "shape": [1, 3, 96, 128], "color": {"model": "bgr"}, "resize": STRETCH},
+    "detections": {
+        "boxes": "xyxy",
+        "units": "normalised",
+        "labels": ["vehicle", "person", "bike"],
+        "first_label": 0,
+        "score_threshold": 0.05,
+        "iou_threshold": 0.45,
+        "per_class": 100,
+        "keep": 40,
+    },
+    "precisions": ["FP32", "FP16", "INT8"],
+}
 
 
 @pytest.fixture(autouse=True)
@@ -96,3 +181,165 @@ def tiny_prototxt(tmp_path: Path) -> Path:
     path = tmp_path / "tiny.prototxt"
     path.write_text(TINY_CAFFE, "utf-8")
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny_ssd() -> Any:
+    """A class of networks with what quantisers treat each in its own way: residual, pool, joined heads.
+
+    Two maps, 8x8 and 4x4, one default box a cell: P = 80, 4 classes. `offsets` scales those of its boxes.
+    """
+    import torch
+    from torch import Tensor, nn
+
+    class TinySSD(nn.Module):
+        shape = (1, 3, 16, 16)
+        classes = 4
+        variances = (0.1, 0.2)
+        largest_size_offset = None
+
+        def __init__(self, background: float = 1.0, offsets: float = 1.0) -> None:
+            super().__init__()
+            self.first, self.second = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+            self.third = nn.Conv2d(8, 8, 3, stride=2, padding=1)
+            self.conf = nn.ModuleList([nn.Conv2d(8, self.classes, 3, padding=1) for _ in range(2)])
+            self.loc = nn.ModuleList([nn.Conv2d(8, 4, 3, padding=1) for _ in range(2)])
+            torch.manual_seed(7)
+            for tensor in self.state_dict().values():
+                # biases differ: the exporter would share equal ones
+                tensor.normal_(0, (4 / tensor[0].numel()) ** 0.5 if tensor.dim() > 1 else 0.01)
+            with torch.no_grad():
+                for head in self.conf:
+                    head.bias[0] += background
+                for head in self.loc:
+                    head.weight *= offsets
+
+        def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+            x = nn.functional.max_pool2d(torch.relu(self.first(image)), 2)
+            x = torch.relu(self.second(x) + x)
+            maps = [x, torch.relu(self.third(x))]
+            logits = [head(m).flatten(2) for head, m in zip(self.conf, maps, strict=True)]
+            offsets = [head(m).flatten(2) for head, m in zip(self.loc, maps, strict=True)]
+            return torch.cat(logits, 2).transpose(1, 2), torch.cat(offsets, 2).transpose(1, 2)
+
+        def default_boxes(self) -> Any:
+            boxes = []
+            for side, size in ((8, 0.3), (4, 0.6)):
+                for row in range(side):
+                    boxes += [
+                        ((column + 0.5) / side, (row + 0.5) / side, size, size) for column in range(side)
+                    ]
+            return np.array(boxes, np.float32)
+
+    return TinySSD
+
+
+@pytest.fixture
+def recipe_file(tmp_path: Path) -> Callable[..., Path]:
+    """Write a recipe, with changes by dotted key (None removes), into the test's folder under its name."""
+
+    def write(document: Mapping[str, Any], changes: Mapping[str, Any] | None = None) -> Path:
+        changed = json.loads(json.dumps(document))
+        for key, value in (changes or {}).items():
+            *parents, last = key.split(".")
+            place = changed
+            for parent in parents:
+                place = place[parent]
+            place[last] = value
+            if value is None:
+                del place[last]
+        path = tmp_path / f"{changed['name']}.yaml"
+        path.write_text(yaml.safe_dump(changed, sort_keys=False), "utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def mirrored(tmp_path: Path) -> Callable[..., Path]:
+    """Return the folder of a recipe in the test's own `mirror`, filled with a copy of another folder."""
+
+    def copy(name: str, source: Path | None = None) -> Path:
+        target = tmp_path / "mirror" / name
+        if source:
+            shutil.copytree(source, target, dirs_exist_ok=True)
+        target.mkdir(parents=True, exist_ok=True)
+        return target
+
+    return copy
+
+
+@pytest.fixture
+def build_here(tmp_path: Path) -> "Callable[..., BuildResult]":
+    """Build a recipe with the test's own mirror, into `out` or another folder beside it."""
+    from ssdconvert.build_result import BuildOptions
+    from ssdconvert.catalog import Catalog
+    from ssdconvert.pipeline import build
+    from ssdconvert.stages.fetch import FetchOptions
+
+    def call(
+        recipe: Path, output: str = "out", precisions: tuple[str, ...] | None = None, until: str = "manifest"
+    ) -> "BuildResult":
+        fetching = FetchOptions(tmp_path / "cache", str(tmp_path / "mirror"))
+        return build(
+            Catalog().find(str(recipe)), BuildOptions(tmp_path / output, fetching, precisions), until
+        )
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def own_nms_file(tiny_ssd: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The ONNX file of the recipe OWN_NMS: 80 default boxes, its rule score 0.05 and IoU 0.5."""
+    from ssdconvert.stand_in.own_nms import write_with_own_nms
+
+    path = tmp_path_factory.mktemp("own-nms") / "own-nms.onnx"
+    write_with_own_nms(tiny_ssd(offsets=0.3), "image", tiny_ssd.shape, path, 10)
+    return path
+
+
+@pytest.fixture
+def own_nms(own_nms_file: Path, mirrored: Callable[..., Path]) -> Mapping[str, Any]:
+    """The recipe of an ONNX file with its own NMS; the file is in the mirror."""
+    mirrored("own-nms", own_nms_file.parent)
+    return OWN_NMS
+
+
+@pytest.fixture
+def caffe(tiny_prototxt: Path, mirrored: Callable[..., Path]) -> Mapping[str, Any]:
+    """The recipe of a Caffe network that ends in DetectionOutput; its files are in the mirror."""
+    from ssdconvert.recipe import Recipe
+    from ssdconvert.stand_in.caffe import write_caffe
+
+    folder = mirrored("tiny-caffe")
+    shutil.move(tiny_prototxt, folder / "tiny.prototxt")
+    recipe = Recipe.model_validate_json(json.dumps(CAFFE))
+    write_caffe(
+        recipe.input, folder / "tiny.prototxt", folder / "tiny.caffemodel", "mbox_conf_flatten", "mbox_loc", 3, 0.4
+    )  # fmt: skip
+    return CAFFE
+
+
+@pytest.fixture(scope="session")
+def ready_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders with the files of READY_IR, by the units of its boxes."""
+    from ssdconvert.recipe import Recipe
+    from ssdconvert.stand_in.ir import write_files
+
+    folders = {}
+    for units in ("normalised", "pixels"):
+        document = READY_IR | {"detections": READY_IR["detections"] | {"units": units}}
+        folders[units] = tmp_path_factory.mktemp(units)
+        write_files(Recipe.model_validate_json(json.dumps(document)), folders[units])
+    return folders
+
+
+@pytest.fixture
+def ready(ready_files: dict[str, Path], mirrored: Callable[..., Path]) -> Callable[[str], Mapping[str, Any]]:
+    """Return the recipe of a ready IR whose boxes are in these units; its files are in the mirror."""
+
+    def copy(units: str) -> Mapping[str, Any]:
+        mirrored("ready", ready_files[units])
+        return READY_IR | {"detections": READY_IR["detections"] | {"units": units}}
+
+    return copy
