@@ -28,7 +28,7 @@ def check_ir(recipe: Recipe, precision: str, path: Path, form: OutputForm) -> No
             f"the {precision} IR has {actual}, expected {expected}",
             hint="report this as a bug, with the recipe",
         )
-    _check_weights(model, precision)
+    _check_weights(model, precision, hint="report this as a bug, with the recipe", stage="convert")
 
 
 def check_ready_ir(recipe: Recipe, precision: str, path: Path) -> None:
@@ -49,10 +49,11 @@ def check_ready_ir(recipe: Recipe, precision: str, path: Path) -> None:
             hint="only IRs that end in detections are supported",
             stage="load",
         )
-    _check_weights(model, precision)
+    hint = "name each file in the folder of its precision: source.files in the recipe"
+    _check_weights(model, precision, hint, stage="load")
 
 
-def _check_weights(model: Any, precision: str) -> None:
+def _check_weights(model: Any, precision: str, hint: str, stage: str) -> None:
     """Raise ConversionError unless most numbers that an IR stores are of the precision's type."""
     types = weight_types(model)
     stored = sum(types[kind] for kind in WEIGHT_TYPES[precision])
@@ -61,7 +62,8 @@ def _check_weights(model: Any, precision: str) -> None:
     if stored < least * sum(types.values()):
         raise ConversionError(
             f"the {precision} IR holds weights of {dict(types)}, expected {' or '.join(WEIGHT_TYPES[precision])}",
-            hint="report this as a bug, with the recipe",
+            hint=hint,
+            stage=stage,
         )
 
 

@@ -13,7 +13,7 @@ from ssdconvert.catalog import CatalogEntry
 from ssdconvert.pictures import named_pictures, read_picture
 from ssdconvert.recipe_source import OnnxSource
 from ssdconvert.report.result import verification_from_json
-from ssdconvert.samples import Picture, Recorded, Sample
+from ssdconvert.samples import Picture, Recorded, Sample, recorded_samples
 from ssdconvert.stage_runner import StageRunner
 from ssdconvert.stages.fetch import Fetched, fetch, fetch_if_near, local
 from ssdconvert.versions import tool_versions
@@ -92,10 +92,18 @@ class _Build:
         started = time.monotonic()
         with self.stages.failing("load", started):
             original = load(self.recipe, self._paths())
+            _ = self.recorded  # evidence that does not fit is refused before anything is made
         summary = f"{original.default_boxes} default boxes x {self.recipe.classes} classes"
         notes = "; ".join(original.notes)
         self.stages.tell(StageResult("load", "done", time.monotonic() - started, notes, summary))
         return original
+
+    @cached_property
+    def recorded(self) -> list[Recorded]:
+        """What the publisher recorded, where it is at hand."""
+        if not isinstance(self.recipe.source, OnnxSource) or self.evidence is None:
+            return []
+        return recorded_samples(self.recipe, self.evidence.path)
 
     def _artefacts(self) -> dict[str, str | None]:
         """Return what has been made so far for the user: relative path -> weight precision."""
@@ -218,6 +226,7 @@ class _Build:
                 return convert(self.recipe, self.workspace.path(self.plan.onnx), targets, self._sources())
             if self.recipe.source.kind == "caffe":
                 return convert_caffe(self.recipe, self.original, self._paths(), targets, self._sources())
+            _ = self.original  # which refuses what does not fit, before anything is copied
             return adopt(self.recipe, self._paths(), targets)
 
         inputs = {
@@ -269,14 +278,7 @@ class _Build:
             )
 
     def _samples(self) -> list[Sample]:
-        samples: list[Sample] = [Picture(name, read_picture(path)) for name, path in self.pictures]
-        if isinstance(self.recipe.source, OnnxSource) and self.evidence:
-            from ssdconvert.zoo_archive import read_zoo_archive
-
-            name = self.recipe.input.name
-            for recording in read_zoo_archive(self.evidence.path).recordings:
-                samples.append(Recorded(recording.name, recording.inputs[name], recording.outputs))
-        return samples
+        return [*(Picture(name, read_picture(path)) for name, path in self.pictures), *self.recorded]
 
     def _detect(self) -> None:
         (name, picture), ir = self.pictures[0], self.plan.irs[self.plan.precisions[0]]

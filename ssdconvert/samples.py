@@ -1,14 +1,19 @@
 """What a model is checked on: pictures, and inputs that its publisher recorded."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from ssdconvert.recipe import Input
+from ssdconvert.errors import ConversionError
+from ssdconvert.outputs import STATIC, form_of
+from ssdconvert.recipe import Input, Recipe
+from ssdconvert.recipe_source import OnnxSource
 from ssdconvert.runners import Arrays
 from ssdconvert.ssd.boxes import FloatArray
 from ssdconvert.ssd.preprocess import Pixels, converted_input, original_input
+from ssdconvert.zoo_archive import Recording, read_zoo_archive
 
 
 class Sample(Protocol):
@@ -55,3 +60,32 @@ class Recorded:
         mean, scale = (np.array(v, np.float32).reshape(1, 3, 1, 1) for v in (spec.mean, spec.scale))
         pixels = self.image * scale + mean
         return np.ascontiguousarray(pixels[:, ::-1] if spec.color.model != spec.color.converted else pixels)
+
+
+def recorded_samples(recipe: Recipe, archive: Path) -> list[Recorded]:
+    """Return what an archive of the ONNX Model Zoo holds; ConversionError where it is of another model."""
+    recordings = read_zoo_archive(archive).recordings
+    for recording in recordings:
+        problem = _misfit(recipe, recording)
+        if problem:
+            raise ConversionError(
+                f"{archive.name} has in {recording.name} {problem}",
+                hint="correct source.recorded in the recipe: the archive is of another model",
+                stage="load",
+            )
+    return [Recorded(one.name, one.inputs[recipe.input.name], one.outputs) for one in recordings]
+
+
+def _misfit(recipe: Recipe, recording: Recording) -> str:
+    """Return how a recording differs from what the recipe's model takes and gives, or an empty string."""
+    inputs = {name: f"{array.dtype} {list(array.shape)}" for name, array in recording.inputs.items()}
+    expected = {recipe.input.name: f"float32 {list(recipe.input.shape)}"}
+    if inputs != expected:
+        return f"the inputs {inputs}, expected {expected}"
+    shapes = {name: list(array.shape) for name, array in recording.outputs.items()}
+    rows = {tuple(shape[:2]) for shape in shapes.values()}
+    if isinstance(recipe.source, OnnxSource) and recipe.source.heads:
+        return ""  # its detections are not the original's
+    if form_of(shapes) is not STATIC or len(rows) != 1 or shapes["bboxes"][2:] != [4]:
+        return f"the outputs {shapes}, expected {', '.join(STATIC.names)} of equally many rows"
+    return ""

@@ -7,11 +7,11 @@ import numpy as np
 from ssdconvert.caffe import Layer, Network, read_network, refuse_misfit
 from ssdconvert.errors import ConversionError
 from ssdconvert.originals import Original
-from ssdconvert.originals.fit import fitted, heads_named
+from ssdconvert.originals.fit import coding_in, fitted, heads_named
 from ssdconvert.outputs import DETECTION_OUT, form_of
 from ssdconvert.recipe import Recipe
 from ssdconvert.recipe_source import CaffeSource
-from ssdconvert.ssd.heads import Heads, HeadTensor, coding_of_priors
+from ssdconvert.ssd.heads import Heads, HeadTensor
 
 
 def load_caffe(recipe: Recipe, source: CaffeSource, prototxt: Path, caffemodel: Path) -> Original:
@@ -35,9 +35,8 @@ def load_caffe(recipe: Recipe, source: CaffeSource, prototxt: Path, caffemodel: 
     layer = detection_output(prototxt, network)
     offsets, probabilities, priors = layer.bottoms[:3]
     runner = OpencvRunner(prototxt, caffemodel, [DETECTION_OUT, offsets, probabilities, priors])
-    coding = coding_of_priors(
-        runner.run({recipe.input.name: np.zeros(recipe.input.shape, np.float32)})[priors]
-    )
+    zeros = runner.run({recipe.input.name: np.zeros(recipe.input.shape, np.float32)})
+    coding = coding_in(prototxt.name, zeros[priors])
     heads = Heads(coding, recipe.detections.clip)
     tensors = {
         heads.scores: HeadTensor(probabilities, "flat", recipe.classes),

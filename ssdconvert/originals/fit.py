@@ -11,7 +11,7 @@ from ssdconvert.originals import Original
 from ssdconvert.originals.pytorch import coding_of_network
 from ssdconvert.recipe import Recipe
 from ssdconvert.recipe_source import Heads as HeadNames
-from ssdconvert.ssd.heads import Heads
+from ssdconvert.ssd.heads import BoxCoding, Heads, coding_of_priors
 
 
 def heads_named(recipe: Recipe, names: HeadNames) -> Heads:
@@ -21,6 +21,18 @@ def heads_named(recipe: Recipe, names: HeadNames) -> Heads:
     height, width = recipe.input.shape[2:]
     coding = coding_of_network(names.default_boxes, height, width, recipe.classes, names.options)
     return Heads(coding, recipe.detections.clip)
+
+
+def coding_in(file: str, priors: NDArray[Any]) -> BoxCoding:
+    """Return the coding of priors [1, 2, P * 4]; ConversionError, which names `file`, for several variances."""
+    try:
+        return coding_of_priors(priors)
+    except ValueError as error:
+        raise ConversionError(
+            f"{file}: {error}",
+            hint="only networks with one variance for centres and one for sizes are supported",
+            stage="load",
+        ) from error
 
 
 def fitted(recipe: Recipe, original: Original, file: str, outputs: Mapping[str, NDArray[Any]]) -> Original:

@@ -6,21 +6,23 @@ from pathlib import Path
 import numpy as np
 
 from ssdconvert.build_plan import PRECISIONS
+from ssdconvert.ir_contract import check_ready_ir
 from ssdconvert.ir_file import read_ir
 from ssdconvert.ir_graph import Suppression, suppression_of
 from ssdconvert.originals import Original
-from ssdconvert.originals.fit import fitted
+from ssdconvert.originals.fit import coding_in, fitted
 from ssdconvert.outputs import form_of
 from ssdconvert.recipe import Recipe
 from ssdconvert.recipe_source import IrSource
 from ssdconvert.runners.openvino_runner import OpenvinoRunner, name_of
-from ssdconvert.ssd.heads import Heads, HeadTensor, coding_of_priors
+from ssdconvert.ssd.heads import Heads, HeadTensor
 
 
 def load_ir(recipe: Recipe, source: IrSource, files: Mapping[str, Path]) -> Original:
     """Return the IR of the highest precision among `files` by name; ConversionError where it does not fit."""
-    pairs = [source.pair(precision) for precision in PRECISIONS]
-    xml = next(files[pair[0]] for pair in pairs if pair and pair[0] in files)
+    pairs = {precision: source.pair(precision) for precision in PRECISIONS}
+    highest, xml = next((p, files[pair[0]]) for p, pair in pairs.items() if pair and pair[0] in files)
+    check_ready_ir(recipe, highest, xml)
     names = recipe.class_names
     model = read_ir(xml)
     end = suppression_of(model, len(names))
@@ -28,7 +30,7 @@ def load_ir(recipe: Recipe, source: IrSource, files: Mapping[str, Path]) -> Orig
     inner = [name for name in (end.scores, end.boxes, end.priors) if name]
     runner = OpenvinoRunner(xml, "CPU", inner, lambda model: suppression_of(model, len(names)))
     zeros = runner.run({recipe.input.name: np.zeros(recipe.input.shape, np.float32)})
-    coding = coding_of_priors(zeros[end.priors]) if end.priors else None
+    coding = coding_in(xml.name, zeros[end.priors]) if end.priors else None
     heads = Heads(coding, recipe.detections.clip)
     tensors = dict(zip(heads.names, _tensors(recipe, end), strict=True))
     original = Original(

@@ -47,11 +47,13 @@ def convert_caffe(
 
 
 def adopt(recipe: Recipe, files: Paths, targets: Paths) -> str:
-    """Copy a ready IR (files by name) byte for byte to each precision's place, once it is seen to fit."""
+    """Copy a ready IR (files by name) byte for byte to each precision's place, once all are seen to fit."""
     assert isinstance(recipe.source, IrSource)
-    for precision, target in targets.items():
-        xml, weights = (files[name] for name in recipe.source.pair(precision) or ())
+    pairs = {p: [files[name] for name in recipe.source.pair(p) or ()] for p in targets}
+    for precision, (xml, _) in pairs.items():
         check_ready_ir(recipe, precision, xml)
+    for precision, target in targets.items():
+        xml, weights = pairs[precision]
         with temporary_folder_beside(target.parent) as folder:
             temporary = folder / target.name
             shutil.copyfile(xml, temporary)
