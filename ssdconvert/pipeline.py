@@ -13,7 +13,7 @@ from ssdconvert.catalog import CatalogEntry
 from ssdconvert.pictures import named_pictures, read_picture
 from ssdconvert.recipe_source import OnnxSource
 from ssdconvert.report.result import verification_from_json
-from ssdconvert.samples import Picture, Recorded, Sample
+from ssdconvert.samples import Picture, Sample, recorded_sample
 from ssdconvert.stage_runner import StageRunner
 from ssdconvert.stages.fetch import Fetched, fetch, fetch_if_near, local
 from ssdconvert.versions import tool_versions
@@ -273,9 +273,8 @@ class _Build:
         if isinstance(self.recipe.source, OnnxSource) and self.evidence:
             from ssdconvert.zoo_archive import read_zoo_archive
 
-            name = self.recipe.input.name
             for recording in read_zoo_archive(self.evidence.path).recordings:
-                samples.append(Recorded(recording.name, recording.inputs[name], recording.outputs))
+                samples.append(recorded_sample(recording, self.evidence.name, self.recipe.input))
         return samples
 
     def _detect(self) -> None:

@@ -5,10 +5,12 @@ from typing import Protocol
 
 import numpy as np
 
+from ssdconvert.errors import ConversionError
 from ssdconvert.recipe import Input
 from ssdconvert.runners import Arrays
 from ssdconvert.ssd.boxes import FloatArray
 from ssdconvert.ssd.preprocess import Pixels, converted_input, original_input
+from ssdconvert.zoo_archive import Recording
 
 
 class Sample(Protocol):
@@ -55,3 +57,16 @@ class Recorded:
         mean, scale = (np.array(v, np.float32).reshape(1, 3, 1, 1) for v in (spec.mean, spec.scale))
         pixels = self.image * scale + mean
         return np.ascontiguousarray(pixels[:, ::-1] if spec.color.model != spec.color.converted else pixels)
+
+
+def recorded_sample(recording: Recording, archive: str, spec: Input) -> Recorded:
+    """Return what a publisher recorded as a sample; ConversionError where it is not for this input."""
+    image = recording.inputs.get(spec.name)
+    if image is None or image.shape != spec.shape:
+        found = {name: list(array.shape) for name, array in recording.inputs.items()}
+        raise ConversionError(
+            f"{archive}: {recording.name} has the inputs {found}, expected {spec.name!r} {list(spec.shape)}",
+            hint="the archive belongs to another model: correct source.recorded in the recipe",
+            stage="verify",
+        )
+    return Recorded(recording.name, image, recording.outputs)
