@@ -16,6 +16,7 @@ from ssdconvert.report.result import verification_from_json
 from ssdconvert.samples import Picture, Sample, recorded_sample
 from ssdconvert.stage_runner import StageRunner
 from ssdconvert.stages.fetch import Fetched, fetch, fetch_if_near, local
+from ssdconvert.toolchains import kind_of
 from ssdconvert.versions import tool_versions
 from ssdconvert.workspace import (
     EXPORTED,
@@ -227,6 +228,7 @@ class _Build:
             "labels": list(self.recipe.class_names),
             "precisions": list(self.plan.precisions),
             "tools": tool_versions(("openvino", "openvino-dev")),
+            "toolchain": kind_of("caffe").pins() if self.recipe.source.kind == "caffe" else {},
         }
         self.stages.run("convert", inputs, outputs, action)
 
