@@ -1,16 +1,20 @@
 """What a model is checked on: pictures, and inputs that its publisher recorded."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from ssdconvert.errors import ConversionError
-from ssdconvert.recipe import Input
+from ssdconvert.pictures import read_picture
+from ssdconvert.recipe import Input, Recipe
+from ssdconvert.recipe_source import OnnxSource
 from ssdconvert.runners import Arrays
 from ssdconvert.ssd.boxes import FloatArray
 from ssdconvert.ssd.preprocess import Pixels, converted_input, original_input
-from ssdconvert.zoo_archive import Recording
+from ssdconvert.zoo_archive import Recording, read_zoo_archive
 
 
 class Sample(Protocol):
@@ -59,7 +63,16 @@ class Recorded:
         return np.ascontiguousarray(pixels[:, ::-1] if spec.color.model != spec.color.converted else pixels)
 
 
-def recorded_sample(recording: Recording, archive: str, spec: Input) -> Recorded:
+def samples_of(recipe: Recipe, pictures: Sequence[tuple[str, Path]], evidence: Path | None) -> list[Sample]:
+    """Return the pictures (name and path), and what an ONNX model's publisher recorded."""
+    samples: list[Sample] = [Picture(name, read_picture(path)) for name, path in pictures]
+    if isinstance(recipe.source, OnnxSource) and evidence:
+        recordings = read_zoo_archive(evidence).recordings
+        samples += [_recorded(recording, evidence.name, recipe.input) for recording in recordings]
+    return samples
+
+
+def _recorded(recording: Recording, archive: str, spec: Input) -> Recorded:
     """Return what a publisher recorded as a sample; ConversionError where it is not for this input."""
     image = recording.inputs.get(spec.name)
     if image is None or image.shape != spec.shape:
