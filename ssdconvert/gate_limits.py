@@ -35,7 +35,7 @@ class GateLimits:
 DEFAULT_LIMITS = {
     "FP32": GateLimits(1e-4, 1e-4, 0.999),
     "FP16": GateLimits(2e-2, 1e-2, 0.93),
-    "INT8": GateLimits(0.2, 3e-2, 0.85, boxes=7e-3, share=0.9),
+    "INT8": GateLimits(0.2, 3e-2, 0.8, boxes=7e-3, share=0.9),
 }
 
 

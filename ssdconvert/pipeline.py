@@ -4,18 +4,16 @@ import json
 import time
 from collections.abc import Callable
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssdconvert.build_plan import PRECISIONS, Plan, plan
 from ssdconvert.build_result import BuildOptions, BuildResult, StageResult
 from ssdconvert.catalog import CatalogEntry
 from ssdconvert.pictures import named_pictures, read_picture
-from ssdconvert.recipe_source import OnnxSource
 from ssdconvert.report.result import verification_from_json
-from ssdconvert.samples import Picture, Recorded, Sample, recorded_samples
+from ssdconvert.source_files import SourceFiles, fetched_files, stand_in_files
 from ssdconvert.stage_runner import StageRunner
-from ssdconvert.stages.fetch import Fetched, fetch, fetch_if_near, local
+from ssdconvert.toolchains import kind_of
 from ssdconvert.versions import tool_versions
 from ssdconvert.workspace import (
     EXPORTED,
@@ -29,6 +27,7 @@ from ssdconvert.workspace import (
 
 if TYPE_CHECKING:
     from ssdconvert.originals import Original
+    from ssdconvert.samples import Recorded
 
 STAGES = ("fetch", "load", "export", "simplify", "convert", "verify", "detect", "report", "manifest")
 
@@ -66,8 +65,7 @@ class _Build:
         self.recipe, self.plan, self.options, self.workspace = entry.recipe, planned, options, workspace
         self.stages = StageRunner(workspace, options.rerun, on_stage)
         self.pictures = named_pictures(entry)
-        self.files: list[Fetched] = []
-        self.evidence: Fetched | None = None
+        self.source = SourceFiles((), None)
         self.result = BuildResult(self.recipe.name, workspace.folder, self.stages.results)
 
     def run(self, until: str) -> BuildResult:
@@ -91,7 +89,7 @@ class _Build:
 
         started = time.monotonic()
         with self.stages.failing("load", started):
-            original = load(self.recipe, self._paths())
+            original = load(self.recipe, self.source.paths)
             _ = self.recorded  # evidence that does not fit is refused before anything is made
         summary = f"{original.default_boxes} default boxes x {self.recipe.classes} classes"
         notes = "; ".join(original.notes)
@@ -99,11 +97,12 @@ class _Build:
         return original
 
     @cached_property
-    def recorded(self) -> list[Recorded]:
+    def recorded(self) -> "list[Recorded]":
         """What the publisher recorded, where it is at hand."""
-        if not isinstance(self.recipe.source, OnnxSource) or self.evidence is None:
-            return []
-        return recorded_samples(self.recipe, self.evidence.path)
+        from ssdconvert.samples import recorded_samples
+
+        evidence = self.source.evidence
+        return recorded_samples(self.recipe, evidence.path if evidence else None)
 
     def _artefacts(self) -> dict[str, str | None]:
         """Return what has been made so far for the user: relative path -> weight precision."""
@@ -113,12 +112,6 @@ class _Build:
 
     def _digests(self, *stages: str) -> dict[str, str]:
         return {path: digest for stage in stages for path, digest in self.workspace.digests(stage).items()}
-
-    def _paths(self) -> dict[str, Path]:
-        return {file.name: file.path for file in self.files}
-
-    def _sources(self) -> dict[str, str]:
-        return {file.name: file.sha256 for file in self.files}
 
     def _picture_digests(self) -> list[list[str]]:
         return [[name, digest_of(path)] for name, path in self.pictures]
@@ -131,36 +124,9 @@ class _Build:
 
     def _fetch(self) -> None:
         if self.recipe.is_stand_in:
-            self._make_stand_in()
-            return
-        started = time.monotonic()
-        with self.stages.failing("fetch", started):
-            self.files = fetch(self.recipe, self.options.fetch, self.plan.files)
-            if self.plan.evidence:
-                self.evidence = fetch_if_near(self.recipe, self.plan.evidence, self.options.fetch)
-        status = "cached" if all(file.origin == "cache" for file in self.files) else "done"
-        reason = "in the cache" if status == "cached" else f"from {', '.join(f.origin for f in self.files)}"
-        summary = ", ".join(f"{f.name} {f.bytes / 1e6:.1f} MB sha256 {f.sha256[:8]}..." for f in self.files)
-        if self.plan.evidence and not self.evidence:
-            summary += f"; without {self.plan.evidence.name}, which is neither in the cache nor in a mirror"
-        self.stages.tell(StageResult("fetch", status, time.monotonic() - started, reason, summary))
-
-    def _make_stand_in(self) -> None:
-        folder = f"{PRIVATE}/stand-in"
-        recorded = self.plan.evidence if isinstance(self.recipe.source, OnnxSource) else None
-        files = [*self.plan.files, *([recorded] if recorded else [])]
-
-        def action() -> str:
-            from ssdconvert.stand_in import make_stand_in
-
-            make_stand_in(self.recipe, self.workspace.path(folder))
-            return f"made {', '.join(file.name for file in files)} from a seed: a STAND-IN, which detects nothing real"
-
-        inputs = {**self._part("source", "input", "detections"), "tools": tool_versions()}
-        self.stages.run("fetch", inputs, [f"{folder}/{file.name}" for file in files], action)
-        made = [local(file, self.workspace.path(f"{folder}/{file.name}")) for file in files]
-        self.files, rest = made[: len(self.plan.files)], made[len(self.plan.files) :]
-        self.evidence = rest[0] if rest else None
+            self.source = stand_in_files(self.plan, self.workspace, self.stages)
+        else:
+            self.source = fetched_files(self.plan, self.options.fetch, self.stages)
 
     def _export(self) -> None:
         if self._not_through_onnx("export"):
@@ -173,7 +139,7 @@ class _Build:
 
         rule = self.recipe.detections.model_dump(mode="json", exclude={"labels", "boxes", "units"})
         inputs = {
-            "source": self._sources(),
+            "source": self.source.digests,
             "source_form": self.recipe.source.model_dump(mode="json", exclude={"files"}),
             "input": self.recipe.input.model_dump(mode="json", include={"name", "shape"}),
             "detections": rule | {"classes": self.recipe.classes},
@@ -223,19 +189,22 @@ class _Build:
                     self.workspace.path(path).unlink(missing_ok=True)
             targets = {precision: self.workspace.path(xml) for precision, xml in self.plan.irs.items()}
             if self.plan.through_onnx:
-                return convert(self.recipe, self.workspace.path(self.plan.onnx), targets, self._sources())
+                return convert(self.recipe, self.workspace.path(self.plan.onnx), targets, self.source.digests)
             if self.recipe.source.kind == "caffe":
-                return convert_caffe(self.recipe, self.original, self._paths(), targets, self._sources())
+                return convert_caffe(
+                    self.recipe, self.original, self.source.paths, targets, self.source.digests
+                )
             _ = self.original  # which refuses what does not fit, before anything is copied
-            return adopt(self.recipe, self._paths(), targets)
+            return adopt(self.recipe, self.source.paths, targets)
 
         inputs = {
             "files": self._digests("simplify") if self.plan.through_onnx else {},
-            "source": self._sources(),
+            "source": self.source.digests,
             **self._part("name", "title", "licence", "input", "detections"),
             "labels": list(self.recipe.class_names),
             "precisions": list(self.plan.precisions),
             "tools": tool_versions(("openvino", "openvino-dev")),
+            "toolchain": kind_of("caffe").pins() if self.recipe.source.kind == "caffe" else {},
         }
         self.stages.run("convert", inputs, outputs, action)
 
@@ -244,14 +213,16 @@ class _Build:
 
         def action() -> str:
             from ssdconvert.candidates import candidates_of
+            from ssdconvert.samples import samples_of
             from ssdconvert.stages.verify import verify
 
-            evidence = self.evidence.path if self.evidence else None
+            evidence = self.source.evidence.path if self.source.evidence else None
+            samples = samples_of(self.pictures, self.recorded)
             candidates = candidates_of(
                 self.plan, self.original, self.workspace.folder, self.options.devices, evidence
             )
             required = self.options.required_devices
-            verification = verify(self.recipe, self.original, candidates, self._samples(), required)
+            verification = verify(self.recipe, self.original, candidates, samples, required)
             self.result.verification = verification
             write_json(path("report.json"), verification.to_json())
             return f"{verification.verdict}, {len(verification.checks)} checks"
@@ -263,8 +234,8 @@ class _Build:
 
         inputs = {
             "files": self._digests(*(("export", "simplify") if self.plan.through_onnx else ()), "convert"),
-            "source": self._sources(),
-            "evidence": self.evidence.sha256 if self.evidence else "",
+            "source": self.source.digests,
+            "evidence": self.source.evidence.sha256 if self.source.evidence else "",
             **self._part("input", "detections", "limits"),
             "pictures": self._picture_digests(),
             "devices": list(self.options.devices),
@@ -276,9 +247,6 @@ class _Build:
             self.result.verification = verification_from_json(
                 json.loads(path("report.json").read_text("utf-8"))
             )
-
-    def _samples(self) -> list[Sample]:
-        return [*(Picture(name, read_picture(path)) for name, path in self.pictures), *self.recorded]
 
     def _detect(self) -> None:
         (name, picture), ir = self.pictures[0], self.plan.irs[self.plan.precisions[0]]
@@ -299,6 +267,7 @@ class _Build:
                 path: digest for path, digest in self._digests("convert").items() if path.startswith(ir[:-4])
             },
             "picture": self._picture_digests()[0],
+            **self._part("input", "detections"),  # a ready IR does not say itself how it is fed
             "tools": tool_versions(("openvino", "pillow")),
         }
         self.stages.run("detect", inputs, ["reference.png", "detections.json"], action)
@@ -324,7 +293,12 @@ class _Build:
             self.result.artefacts = artefact_entries(self.workspace, self._artefacts())
             gate = {"pictures": self._picture_digests(), "devices": list(self.options.devices)}
             document = manifest_document(
-                self.recipe, self.files, self.result.artefacts, self.result.verdict, self.stages.code, gate
+                self.recipe,
+                self.source.files,
+                self.result.artefacts,
+                self.result.verdict,
+                self.stages.code,
+                gate,
             )
             write_json(self.workspace.path("manifest.json"), document)
         self.stages.tell(StageResult("manifest", "done", time.monotonic() - started, "", "manifest.json"))

@@ -1,5 +1,6 @@
 """What a model is checked on: pictures, and inputs that its publisher recorded."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -8,6 +9,7 @@ import numpy as np
 
 from ssdconvert.errors import ConversionError
 from ssdconvert.outputs import STATIC, form_of
+from ssdconvert.pictures import read_picture
 from ssdconvert.recipe import Input, Recipe
 from ssdconvert.recipe_source import OnnxSource
 from ssdconvert.runners import Arrays
@@ -62,8 +64,15 @@ class Recorded:
         return np.ascontiguousarray(pixels[:, ::-1] if spec.color.model != spec.color.converted else pixels)
 
 
-def recorded_samples(recipe: Recipe, archive: Path) -> list[Recorded]:
+def samples_of(pictures: Sequence[tuple[str, Path]], recorded: Sequence[Recorded]) -> list[Sample]:
+    """Return the pictures (name and path), and what an ONNX model's publisher recorded."""
+    return [*(Picture(name, read_picture(path)) for name, path in pictures), *recorded]
+
+
+def recorded_samples(recipe: Recipe, archive: Path | None) -> list[Recorded]:
     """Return what an archive of the ONNX Model Zoo holds; ConversionError where it is of another model."""
+    if archive is None or not isinstance(recipe.source, OnnxSource):
+        return []
     recordings = read_zoo_archive(archive).recordings
     for recording in recordings:
         problem = _misfit(recipe, recording)

@@ -10,13 +10,16 @@ import click
 from ssdconvert.cli.options import Settings, cache_option, output_options
 
 
-@click.command("doctor", short_help="Versions, devices, cache.")
+@click.command("doctor", short_help="Versions, devices, toolchains, cache.")
 @cache_option
 @output_options
 def doctor_command(cache: Path, settings: Settings) -> None:
-    """Show versions, OpenVINO's devices with their full names, and the cache."""
+    """Show versions, OpenVINO's devices with their full names, toolchains, and the cache."""
+    from ssdconvert.toolchains import KINDS
+    from ssdconvert.toolchains.environment import locate
     from ssdconvert.versions import tool_versions
 
+    toolchains = {name: locate(name).state for name in KINDS}
     devices = _devices()
     files = [path for path in cache.rglob("*") if path.is_file()] if cache.is_dir() else []
     document: dict[str, Any] = {
@@ -25,6 +28,7 @@ def doctor_command(cache: Path, settings: Settings) -> None:
         "platform": platform.platform(),
         "versions": tool_versions(),
         "devices": devices,
+        "toolchains": toolchains,
         "cache": {
             "path": str(cache),
             "files": len(files),
@@ -35,6 +39,7 @@ def doctor_command(cache: Path, settings: Settings) -> None:
     lines += [f"  {name:24} {version}" for name, version in document["versions"].items()]
     lines += ["", "devices"]
     lines += [f"  {d['name']:8} {d['full_name']}  ({', '.join(d['capabilities'])})" for d in devices]
+    lines += ["", "toolchains"] + [f"  {name:8} {state}" for name, state in toolchains.items()]
     lines += ["", "cache", f"  {cache}: {len(files)} files, {document['cache']['bytes'] / 1e6:.1f} MB"]
     settings.result("\n".join(lines), document)
 

@@ -51,8 +51,10 @@ def verification_text(verification: Verification) -> str:
         f"  original in {verification.reference}: {verification.reference_detections} detections "
         f"on {len(verification.pictures)} pictures"
     )
-    for candidate, checks in groupby(worst_checks(verification.checks), key=lambda check: check.candidate):
-        lines.append(_candidate_line(describe(candidate), list(checks)))
+    grouped = groupby(worst_checks(verification.checks), key=lambda check: check.candidate)
+    judged = [(describe(candidate), list(checks)) for candidate, checks in grouped]
+    width = max((len(name) for name, _ in judged), default=0)
+    lines += [_candidate_line(f"{name:{width}}", checks) for name, checks in judged]
     return "\n".join(lines)
 
 
@@ -60,13 +62,13 @@ def _candidate_line(name: str, checks: Sequence[Check]) -> str:
     statuses = {check.status for check in checks}
     status = next(s for s in ("fail", "inconclusive", "skipped", "pass") if s in statuses)
     if status == "skipped":
-        return f"  {name:44} {coloured(status)}  {checks[0].reason}"
+        return f"  {name}  {coloured(status)}  {checks[0].reason}"
     if checks[0].level == "control":
         seen = [check for check in checks if check.status == "pass"]
         weakest = min(checks, key=lambda check: float("inf") if check.value is None else check.value)
         told = f"{len(seen)} of {len(checks)} mistakes seen, the least of them {weakest.output}: "
         told += f"{weakest.value or 0:.2g} (must exceed {weakest.limit:.2g})"
-        return f"  {name:44} {coloured(status)}  {told}"
+        return f"  {name}  {coloured(status)}  {told}"
     parts = []
     heads = [check for check in checks if check.level == "heads"]
     if heads:
@@ -79,7 +81,7 @@ def _candidate_line(name: str, checks: Sequence[Check]) -> str:
             parts.append(f"{check.metric}: {check.reason}")
         elif check.level == "contract" and check.reason:
             parts.append(check.reason)
-    return f"  {name:44} {coloured(status)}  {', '.join(parts)}"
+    return f"  {name}  {coloured(status)}  {', '.join(parts)}"
 
 
 def _with_limit(check: Check) -> str:

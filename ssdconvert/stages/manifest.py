@@ -8,6 +8,7 @@ from ssdconvert.gate_limits import DEFAULT_LIMITS, limits_of
 from ssdconvert.model_optimizer import conversion_arguments
 from ssdconvert.recipe import Recipe, recipe_digest
 from ssdconvert.stages.fetch import Fetched
+from ssdconvert.toolchains import kind_of
 from ssdconvert.versions import tool_versions
 from ssdconvert.workspace import Workspace, digest_of
 
@@ -47,10 +48,20 @@ def manifest_document(
         "tools": tool_versions(),
         "code_sha256": code,
         "stages": {
-            "export": {"opset": recipe.opset},
-            "convert": conversion_arguments(recipe),
+            **_conversion(recipe),
             "verify": {**gate, "limits": {p: asdict(limits_of(recipe, p)) for p in DEFAULT_LIMITS}},
         },
         "verdict": verdict,
         "artifacts": [dict(entry) for entry in artefacts],
     }
+
+
+def _conversion(recipe: Recipe) -> dict[str, Any]:
+    """Return what was asked of each tool on the way to the IR."""
+    kind = recipe.source.kind
+    if kind == "ir":
+        return {"convert": {"ready": True}}
+    arguments = conversion_arguments(recipe)
+    if kind == "caffe":
+        return {"convert": {**arguments, "toolchain": kind_of("caffe").pins()}}
+    return {"export": {"opset": recipe.opset}, "convert": arguments}

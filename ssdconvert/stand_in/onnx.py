@@ -11,11 +11,9 @@ from ssdconvert.recipe import Recipe
 from ssdconvert.recipe_source import OnnxSource
 from ssdconvert.resources import SCHEME, package_file
 from ssdconvert.ssd.boxes import FloatArray
-from ssdconvert.stand_in.own_nms import write_with_own_nms
+from ssdconvert.stand_in.own_nms import write_with_heads, write_with_own_nms
 from ssdconvert.stand_in.quantised import write_quantised
 from ssdconvert.stand_in.zoo_archive import write_zoo_archive
-
-CANDIDATES = 200
 
 
 def write_files(recipe: Recipe, folder: Path) -> None:
@@ -31,20 +29,25 @@ def write_files(recipe: Recipe, folder: Path) -> None:
     source = recipe.source
     assert isinstance(source, OnnxSource)
     made = source.stand_in
-    if made is None or source.heads is not None or len(source.files) != 1:
+    decoded = source.heads is not None and source.heads.default_boxes is None
+    if made is None or len(source.files) != 1 or (source.heads and (made.quantised or not decoded)):
         raise RecipeError(
-            f"{recipe.name}: a stand-in is one file that ends in an NMS of its own",
-            hint="write source.stand_in: {network: NAME, opset: 10}, no source.heads and one file",
+            f"{recipe.name}: a stand-in is one file, with NMS or with decoded boxes",
+            hint="write source.stand_in: {network: NAME, opset: 10}, and one file",
             stage="stand-in",
         )
     references = [name for name in recipe.pictures if name.startswith(SCHEME)] or EMBEDDED
     pictures = [read_picture(package_file(reference)) for reference in references]
-    # the best of each class tell how many detections there are, and are soon suppressed
-    rule = recipe.detections.model_copy(update={"per_class": min(CANDIDATES, recipe.detections.per_class)})
-    network = seeded_network(made.network, made.options, recipe.input, rule, recipe.classes, pictures)
+    network = seeded_network(
+        made.network, made.options, recipe.input, recipe.detections, recipe.classes, pictures
+    )
     images = [original_input(pixels, recipe.input) for pixels in pictures]
     path, name = folder / source.files[0].name, recipe.input.name
-    if made.quantised is None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if source.heads is not None:
+        names = source.heads.scores, source.heads.boxes
+        write_with_heads(network, name, recipe.input.shape, path, made.opset, *names)
+    elif made.quantised is None:
         write_with_own_nms(network, name, recipe.input.shape, path, made.opset)
     else:
         with tempfile.TemporaryDirectory() as temporary:

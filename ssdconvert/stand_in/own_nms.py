@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ssdconvert.tails.graph import GraphBuilder
 
 OPSETS = (10, 12)  # NonMaxSuppression is there from 10 on; up to 12 Unsqueeze has its axes as attribute
+LISTS_WEIGHTS = 10  # up to this opset exporters wrote weights among the inputs too
 PER_CLASS, KEEP = 200, 200
 IOU_THRESHOLD, SCORE_THRESHOLD = 0.5, 0.05
 NMS_BOXES, NMS_SCORES = "Concat_659", "Slice_676"
@@ -41,15 +42,44 @@ def write_with_own_nms(
     0..1, `labels` i64 [1, N] from 1 on, `scores` f32 [1, N], best first, N <= 200. At opset 10 the weights
     are among the inputs too, as exporters of that time wrote them.
     """
-    import onnx
 
     if not OPSETS[0] <= opset <= OPSETS[1]:
         raise ValueError(f"these files are of opset {OPSETS[0]} to {OPSETS[1]}, not {opset}")
     model = _exported(network, input_name, shape, opset)
     _add_tail(model, network)
+    _write(model, path, opset)
+
+
+def write_with_heads(
+    network: "torch.nn.Module",
+    input_name: str,
+    shape: Sequence[int],
+    path: Path,
+    opset: int,
+    scores: str,
+    boxes: str,
+) -> None:
+    """Write `network` with probabilities [1, P, C] and decoded boxes [1, P, 4] as outputs, and without NMS."""
+    import onnx
+
+    from ssdconvert.tails.graph import GraphBuilder
+
+    model = _exported(network, input_name, shape, opset)
+    sides = [[d.dim_value for d in output.type.tensor_type.shape.dim] for output in model.graph.output]
+    del model.graph.output[:]
+    graph = GraphBuilder(model, "decoding")
+    outputs = graph.node("Softmax", CLASS_LOGITS, axis=2), _decoded(graph, network)
+    for tensor, name, shape_of_output in zip(outputs, (scores, boxes), sides, strict=True):
+        graph.output(tensor, name, onnx.TensorProto.FLOAT, shape_of_output)
+    _write(model, path, opset)
+
+
+def _write(model: "onnx.ModelProto", path: Path, opset: int) -> None:
+    import onnx
+
     strip(model)
     model.graph.name = "stand-in"
-    if opset == 10:
+    if opset <= LISTS_WEIGHTS:
         listed = {entry.name for entry in model.graph.input}
         for tensor in model.graph.initializer:
             if tensor.name not in listed:
@@ -78,7 +108,7 @@ def _exported(
             opset_version=opset,
             input_names=[input_name],
             output_names=[CLASS_LOGITS, BOX_OFFSETS],
-            keep_initializers_as_inputs=opset == 10,
+            keep_initializers_as_inputs=opset <= LISTS_WEIGHTS,
         )
     model = onnx.load_from_string(buffer.getvalue())
     _unshare_weights(model.graph)
@@ -144,10 +174,7 @@ def _decoded(graph: "GraphBuilder", network: Any) -> str:
     """Add offsets [1, P, 4] to corners [1, P, 4], as in `ssdconvert.ssd.boxes.decode`."""
     default_boxes = network.default_boxes()[None]
     centre, size = default_boxes[..., :2], default_boxes[..., 2:]
-    starts = [
-        graph.node("Slice", BOX_OFFSETS, graph.integers(low), graph.integers(low + 2), graph.integers(2))
-        for low in (0, 2)
-    ]
+    starts = graph.node("Split", BOX_OFFSETS, axis=2, split=[2, 2], outputs=2)
     offsets = [
         graph.node("Mul", part, graph.constant(variance, np.float32))
         for part, variance in zip(starts, network.variances, strict=True)

@@ -43,7 +43,7 @@ class GraphBuilder:
 
     def output(self, tensor: str, name: str, dtype: int, shape: list[int]) -> None:
         """Make `tensor` a graph output called `name`."""
-        self.graph.node.append(onnx.helper.make_node("Identity", [tensor], [name], name=name))
+        self.graph.node.append(onnx.helper.make_node("Identity", [tensor], [name], name=self._unique(name)))
         self.graph.output.append(onnx.helper.make_tensor_value_info(name, dtype, shape))
 
     def _unique(self, name: str) -> str:

@@ -100,7 +100,8 @@ def _suppress(
     cell_scores = graph.node(
         "Gather", with_leading_cell, graph.node("Reshape", cell, graph.integers(-1)), axis=0
     )
-    empty = graph.constant(np.zeros(1 + classes * candidates), np.float32)
+    # computed and not stored: with thousands of candidates of a class it would be megabytes of zeros
+    empty = graph.node("Mul", with_leading_cell, graph.constant(0, np.float32))
     return str(graph.node("ScatterND", empty, cell, cell_scores))
 
 
@@ -113,8 +114,9 @@ def _best_rows(
     scores, indices = graph.node("TopK", kept, graph.integers(rows), axis=0, outputs=2)
     used = graph.node("Greater", scores, graph.constant(0, np.float32))
     indices = graph.node("Where", used, indices, graph.integers(0))
-    label_of_cell = np.concatenate([[0], np.repeat(np.arange(1, classes + 1), candidates)])
-    labels = graph.node("Gather", graph.constant(label_of_cell, np.int64), indices, axis=0)
+    # cell 0 has label 0, cells 1 to k label 1, and so on
+    before = graph.node("Add", indices, graph.integers(candidates - 1))
+    labels = graph.node("Div", before, graph.integers(candidates))
     flat = graph.node("Reshape", corners, graph.integers(-1, 4))
     box_of_cell = graph.node("Concat", graph.constant(np.zeros((1, 4)), np.float32), flat, axis=0)
     boxes = graph.node("Gather", box_of_cell, indices, axis=0)

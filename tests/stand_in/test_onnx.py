@@ -50,8 +50,8 @@ def test_a_file_without_an_archive(tmp_path: Path) -> None:
 
 
 def test_a_recipe_that_tells_nothing_of_it_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="ends in an NMS of its own"):
+    with pytest.raises(RecipeError, match="with NMS or with decoded boxes"):
         write_files(small("ssd-10", stand_in=None), tmp_path)
-    with pytest.raises(RecipeError, match="ends in an NMS of its own"):
+    with pytest.raises(RecipeError, match="with NMS or with decoded boxes"):
         write_files(small("ssd-10", heads={"scores": "a", "boxes": "b"}), tmp_path)
     assert not list(tmp_path.iterdir())
