@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from ssdconvert.errors import ConversionError
 from ssdconvert.originals import Original
 from ssdconvert.recipe import Recipe
 from ssdconvert.recipe_source import CaffeSource, OnnxSource, PytorchSource, caffe_pair
@@ -23,7 +24,9 @@ def load(recipe: Recipe, files: Mapping[str, Path]) -> Original:
     if isinstance(source, OnnxSource):
         from ssdconvert.originals.onnx import load_onnx
 
-        return load_onnx(recipe, source, path)
+        original = load_onnx(recipe, source, path)
+        _refuse_other_precisions(recipe, original, path.name)
+        return original
     if isinstance(source, CaffeSource):
         from ssdconvert.originals.caffe import load_caffe
 
@@ -31,3 +34,15 @@ def load(recipe: Recipe, files: Mapping[str, Path]) -> Original:
     from ssdconvert.originals.ir import load_ir
 
     return load_ir(recipe, source, files)
+
+
+def _refuse_other_precisions(recipe: Recipe, original: Original, file: str) -> None:
+    """Raise ConversionError for precisions that an ONNX file cannot be converted to: see `build_plan.offered`."""
+    if original.quantised != (recipe.precisions == ("INT8",)):
+        right = "[INT8]" if original.quantised else "[FP32, FP16]"
+        raise ConversionError(
+            f"{file} is {'' if original.quantised else 'not '}quantised, "
+            f"and the recipe's precisions are {', '.join(recipe.precisions)}",
+            hint=f"write precisions: {right} into the recipe",
+            stage="load",
+        )
