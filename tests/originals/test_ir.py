@@ -7,18 +7,12 @@ from typing import Any
 
 import pytest
 
-from ssdconvert.catalog import Catalog
 from ssdconvert.recipe import Recipe, load_recipe
 from ssdconvert.report.result import Verification
 from ssdconvert.stages.load import load
 from ssdconvert.stand_in.ir import write_files
 
 FOLDERS = {"FP32": "FP32", "FP16": "FP16", "INT8": "FP16-INT8"}
-PUBLISHED = [
-    "face-detection-retail-0004",
-    "person-vehicle-bike-detection-2000",
-    "person-vehicle-bike-detection-2004",
-]
 UNITS = pytest.mark.parametrize("units", ["normalised", "pixels"])
 
 
@@ -178,21 +172,3 @@ def test_detect_names_what_it_finds(
             assert 0 <= x1 <= x2 <= width
             assert 0 <= y1 <= y2 <= height
         assert document["detections"], units
-
-
-# --- Intel's
-
-
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_a_published_ir_passes(name: str, mirror: Path, tmp_path: Path) -> None:
-    from ssdconvert.build_result import BuildOptions
-    from ssdconvert.pipeline import build
-    from ssdconvert.stages.fetch import FetchOptions
-
-    options = BuildOptions(tmp_path / "out", FetchOptions(tmp_path / "cache", str(mirror), offline=True))
-    result = build(Catalog().find(name), options)
-    assert result.verdict == "pass", result.verification
-    for suffix in ("xml", "bin"):
-        assert (tmp_path / "out" / "FP16" / f"{name}.{suffix}").read_bytes() == (
-            mirror / name / "FP16" / f"{name}.{suffix}"
-        ).read_bytes()
