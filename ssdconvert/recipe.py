@@ -34,6 +34,12 @@ MOST_PROBLEMS = 20  # shown of one file
 STAND_IN = "-stand-in"  # how the names of recipes end whose weights come from a seed
 
 
+def _not_a_stand_in(name: str) -> str:
+    if name.endswith(STAND_IN):
+        raise ValueError(f"a name that does not end in {STAND_IN}")
+    return name
+
+
 class Color(Part):
     """Channel orders."""
 
@@ -131,7 +137,7 @@ class Recipe(Part):
     """A model: its original, its preprocessing, its detections, and what is known of it."""
 
     schema_version: Literal[1] = Field(alias="schema", description="Version of this schema.")
-    name: Annotated[str, Text(pattern=NAME)] = Field(
+    name: Annotated[str, Text(pattern=NAME), AfterValidator(_not_a_stand_in)] = Field(
         description="Equal to the recipe's file name without .yaml."
     )
     title: Line = Field(description="One line for people: family, input size, origin.")
@@ -205,8 +211,6 @@ def load_recipe(path: Path) -> Recipe:
     recipe = None
     try:
         recipe = Recipe.model_validate_json(json.dumps(data))
-        if recipe.is_stand_in:
-            problems.append((1, "name", f"expected a name that does not end in {STAND_IN}"))
     except ValidationError as error:
         problems += schema_problems(error.errors(include_url=False), root, Recipe)
     if recipe and not problems:
