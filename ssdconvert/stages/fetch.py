@@ -13,7 +13,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
@@ -74,10 +74,12 @@ def fetch(recipe: Recipe, options: FetchOptions, files: Sequence[File] | None = 
 def fetch_if_near(recipe: Recipe, file: File, options: FetchOptions) -> Fetched | None:
     """Return a file from the cache or the mirror, checked; None where neither has it. It is never downloaded."""
     near = file.model_copy(update={"urls": ()})
-    if not (options.cache / recipe.name / file.name).is_file():
-        origin = next(_origins(recipe, near, options), None)
-        if origin is None or origin.startswith(WEB) or not Path(origin).is_file():
-            return None
+    if options.mirror and options.mirror.startswith(WEB):
+        options = replace(options, mirror=None)
+    origin = next(_origins(recipe, near, options), None)
+    in_mirror = origin is not None and _local(origin).is_file()
+    if not in_mirror and not (options.cache / recipe.name / file.name).is_file():
+        return None
     return fetch(recipe, options, [near])[0]
 
 
@@ -168,15 +170,17 @@ def _copy(origin: str, target: Path, file: File) -> None:
     if origin.startswith(WEB):
         _download(origin, target, file)
         return
-    if origin.startswith(SCHEME):
-        source = package_file(origin)
-    elif origin.startswith("file:"):
-        source = Path(unquote(urlsplit(origin).path))
-    else:
-        source = Path(origin)
+    source = _local(origin)
     if not source.is_file():
         raise FileNotFoundError("no such file")
     shutil.copyfile(source, target)
+
+
+def _local(origin: str) -> Path:
+    """Return the path of an origin that is not on the web."""
+    if origin.startswith(SCHEME):
+        return package_file(origin)
+    return Path(unquote(urlsplit(origin).path) if origin.startswith("file:") else origin)
 
 
 def _download(url: str, target: Path, file: File) -> None:
