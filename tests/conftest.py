@@ -255,6 +255,12 @@ def recipe_file(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
+@pytest.fixture(scope="session")
+def documents() -> dict[str, Mapping[str, Any]]:
+    """Recipes by the kind of their source, without files."""
+    return {"onnx": OWN_NMS, "caffe": CAFFE, "ir": READY_IR}
+
+
 @pytest.fixture
 def mirrored(tmp_path: Path) -> Callable[..., Path]:
     """Return the folder of a recipe in the test's own `mirror`, filled with a copy of another folder."""
@@ -305,18 +311,24 @@ def own_nms(own_nms_file: Path, mirrored: Callable[..., Path]) -> Mapping[str, A
     return OWN_NMS
 
 
-@pytest.fixture
-def caffe(tiny_prototxt: Path, mirrored: Callable[..., Path]) -> Mapping[str, Any]:
-    """The recipe of a Caffe network that ends in DetectionOutput; its files are in the mirror."""
+@pytest.fixture(scope="session")
+def caffe_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files of the recipe CAFFE."""
     from ssdconvert.recipe import Recipe
     from ssdconvert.stand_in.caffe import write_caffe
 
-    folder = mirrored("tiny-caffe")
-    shutil.move(tiny_prototxt, folder / "tiny.prototxt")
+    folder = tmp_path_factory.mktemp("caffe")
+    prototxt, caffemodel = folder / "tiny.prototxt", folder / "tiny.caffemodel"
+    prototxt.write_text(TINY_CAFFE, "utf-8")
     recipe = Recipe.model_validate_json(json.dumps(CAFFE))
-    write_caffe(
-        recipe.input, folder / "tiny.prototxt", folder / "tiny.caffemodel", "mbox_conf_flatten", "mbox_loc", 3, 0.4
-    )  # fmt: skip
+    write_caffe(recipe.input, prototxt, caffemodel, "mbox_conf_flatten", "mbox_loc", 3, 0.4)
+    return folder
+
+
+@pytest.fixture
+def caffe(caffe_files: Path, mirrored: Callable[..., Path]) -> Mapping[str, Any]:
+    """The recipe of a Caffe network that ends in DetectionOutput; its files are in the mirror."""
+    mirrored("tiny-caffe", caffe_files)
     return CAFFE
 
 

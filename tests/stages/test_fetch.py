@@ -12,8 +12,9 @@ import pytest
 
 from ssdconvert.errors import FetchError
 from ssdconvert.recipe import Recipe
+from ssdconvert.recipe_source import File
 from ssdconvert.resources import package_file
-from ssdconvert.stages.fetch import FetchOptions, fetch
+from ssdconvert.stages.fetch import FetchOptions, fetch, fetch_if_near
 
 CONTENT = bytes(range(256)) * 500
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -275,3 +276,72 @@ def test_an_unpinned_file_that_was_put_into_the_cache_is_remembered_too(
     with pytest.raises(FetchError, match="could not be had"):
         fetch(recipe(tiny_recipe), options(tmp_path))
     assert names_in_cache(tmp_path) == ["lock.json", "m.pth.rejected"]
+
+
+# --- evidence: taken where it is near, never downloaded
+
+
+def evidence(url: str = "", **pinned: Any) -> File:
+    return File(name="recorded.tar.gz", urls=(url,) if url else (), **pinned)
+
+
+def in_mirror(tmp_path: Path, content: bytes = CONTENT) -> Path:
+    folder = tmp_path / "mirror" / "tiny"
+    folder.mkdir(parents=True)
+    (folder / "recorded.tar.gz").write_bytes(content)
+    return tmp_path / "mirror"
+
+
+def test_evidence_that_is_not_near_is_none(tmp_path: Path, tiny_recipe: Any, server: Server) -> None:
+    server.pages["/recorded.tar.gz"] = (200, CONTENT)
+    file = evidence(f"{server.url}/recorded.tar.gz")
+    (tmp_path / "mirror").mkdir()
+    for mirror in (None, str(tmp_path / "mirror"), str(tmp_path / "nowhere"), server.url):
+        assert fetch_if_near(recipe(tiny_recipe), file, options(tmp_path, mirror=mirror)) is None
+    assert server.asked == []
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_mirror_on_the_web_is_not_near(tmp_path: Path, tiny_recipe: Any, server: Server) -> None:
+    """Not even to mend what is damaged in the cache."""
+    server.pages["/tiny/recorded.tar.gz"] = (200, CONTENT)
+    cached = tmp_path / "cache" / "tiny" / "recorded.tar.gz"
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(b"damaged")
+    with pytest.raises(FetchError, match=r"recorded\.tar\.gz of tiny could not be had"):
+        fetch_if_near(recipe(tiny_recipe), evidence(sha256=SHA256), options(tmp_path, mirror=server.url))
+    assert server.asked == []
+    assert names_in_cache(tmp_path) == ["recorded.tar.gz.rejected"]
+
+
+@pytest.mark.parametrize("as_url", [False, True])
+def test_evidence_in_a_mirror_is_checked_and_cached(tmp_path: Path, tiny_recipe: Any, as_url: bool) -> None:
+    mirror = in_mirror(tmp_path)
+    given = options(tmp_path, mirror=mirror.as_uri() if as_url else str(mirror), offline=True)
+    found = fetch_if_near(recipe(tiny_recipe), evidence("https://example.invalid/x", sha256=SHA256), given)
+    assert found is not None
+    assert (found.name, found.sha256, found.pinned) == ("recorded.tar.gz", SHA256, True)
+    assert found.path == tmp_path / "cache" / "tiny" / "recorded.tar.gz"
+    again = fetch_if_near(recipe(tiny_recipe), evidence(sha256=SHA256), options(tmp_path))
+    assert again is not None
+    assert (again.origin, again.path) == ("cache", found.path)
+
+
+@pytest.mark.parametrize("pinned", [{"sha256": "0" * 64}, {"sha384": "0" * 96}, {"size": 5}])
+def test_wrong_evidence_in_a_mirror_is_an_error(tmp_path: Path, tiny_recipe: Any, pinned: Any) -> None:
+    mirror = in_mirror(tmp_path)
+    with pytest.raises(FetchError, match=r"is not the recorded\.tar\.gz that tiny names") as caught:
+        fetch_if_near(recipe(tiny_recipe), evidence(**pinned), options(tmp_path, mirror=str(mirror)))
+    assert caught.value.exit_code == 3
+    assert names_in_cache(tmp_path) == ["recorded.tar.gz.rejected"]
+
+
+def test_unpinned_evidence_is_remembered_and_refused_by_locked(tmp_path: Path, tiny_recipe: Any) -> None:
+    mirror = str(in_mirror(tmp_path))
+    assert fetch_if_near(recipe(tiny_recipe), evidence(), options(tmp_path, mirror=mirror)) is not None
+    with pytest.raises(FetchError, match="unpinned"):
+        fetch_if_near(recipe(tiny_recipe), evidence(), options(tmp_path, mirror=mirror, locked=True))
+    (tmp_path / "cache" / "tiny" / "recorded.tar.gz").unlink()
+    (tmp_path / "mirror" / "tiny" / "recorded.tar.gz").write_bytes(b"another")
+    with pytest.raises(FetchError, match=f"expected sha256 {SHA256}"):
+        fetch_if_near(recipe(tiny_recipe), evidence(), options(tmp_path, mirror=mirror))

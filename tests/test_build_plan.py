@@ -1,0 +1,130 @@
+"""What a build makes of each kind of source."""
+
+import json
+from typing import Any
+
+import pytest
+
+from ssdconvert.build_plan import Plan, offered, plan
+from ssdconvert.errors import RecipeError
+from ssdconvert.recipe import Recipe
+
+
+def ir_files(*folders: str) -> list[dict[str, Any]]:
+    return [{"name": f"{folder}/m.{suffix}", "urls": []} for folder in folders for suffix in ("xml", "bin")]
+
+
+ONNX = [{"name": "m.onnx", "urls": []}]
+CAFFE = [{"name": "m.prototxt", "urls": []}, {"name": "m.caffemodel", "urls": []}]
+FILE = {"name": "evidence", "urls": ["https://host/evidence"]}
+
+
+def recipe(kind: str, files: Any, precisions: list[str], **changes: Any) -> Recipe:
+    source = {"kind": kind, "files": files} | changes.pop("source", {})
+    document = {
+        "schema": 1, "name": "m", "title": "m", "licence": "MIT", "source": source, "precisions": precisions,
+        "input": {
+            "name": "image", "shape": [1, 3, 8, 8], "color": {"model": "rgb"},
+            "resize": {"mode": "stretch", "filter": "bilinear", "library": "opencv"},
+        },
+        "detections": {
+            "boxes": "xyxy", "units": "normalised", "labels": ["cat"], "score_threshold": 0.1, "iou_threshold": 0.5,
+            "per_class": 10, "keep": 7, **changes,
+        },
+    }  # fmt: skip
+    return Recipe.model_validate_json(json.dumps(document))
+
+
+def names(made: Plan) -> list[str]:
+    return [file.name for file in made.files]
+
+
+ALL = ir_files("FP32", "FP16", "FP16-INT8")
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        (
+            recipe("pytorch", [{"name": "m.pth", "urls": []}], ["FP16"], source={"network": "n"}),
+            ("FP32", "FP16"),
+        ),
+        (recipe("onnx", ONNX, ["FP32", "FP16"]), ("FP32", "FP16")),
+        (recipe("onnx", ONNX, ["INT8"]), ("INT8",)),
+        (recipe("caffe", CAFFE, ["FP32"]), ("FP32", "FP16")),
+        (recipe("ir", ALL, ["FP16"]), ("FP32", "FP16", "INT8")),
+        (recipe("ir", ir_files("INT8", "FP16"), ["FP16"]), ("FP16", "INT8")),
+        (recipe("ir", ir_files("FP16"), ["FP16"]), ("FP16",)),
+    ],
+)
+def test_what_is_offered(made: Recipe, expected: tuple[str, ...]) -> None:
+    assert offered(made) == expected
+    assert plan(made, None).reference_precision == expected[0]
+    assert plan(made, None).through_onnx == (made.source.kind in ("pytorch", "onnx"))
+
+
+@pytest.mark.parametrize(
+    ("made", "asked", "possible"),
+    [
+        (recipe("onnx", ONNX, ["FP32"]), ("INT8",), "FP32 or FP16"),
+        (recipe("onnx", ONNX, ["INT8"]), ("FP32",), "INT8"),
+        (recipe("onnx", ONNX, ["INT8"]), ("INT8", "FP16"), "INT8"),
+        (recipe("caffe", CAFFE, ["FP32", "INT8"]), None, "FP32 or FP16"),
+        (recipe("ir", ir_files("FP16"), ["FP16"]), ("FP16", "FP32"), "FP16"),
+        (recipe("ir", ir_files("FP32", "FP16-INT8"), ["FP32"]), ("FP16",), "FP32 or INT8"),
+    ],
+)
+def test_what_is_not_offered_is_refused(made: Recipe, asked: Any, possible: str) -> None:
+    with pytest.raises(RecipeError, match="cannot be built") as caught:
+        plan(made, asked)
+    assert caught.value.hint.endswith(f"--precision {possible}")
+
+
+def test_precisions_are_those_asked_for_or_the_recipes() -> None:
+    made = recipe("ir", ALL, ["FP16", "INT8"])
+    assert plan(made, None).precisions == ("FP16", "INT8")
+    assert plan(made, ("FP32", "FP16", "FP32")).precisions == ("FP32", "FP16")
+
+
+def test_the_highest_precision_is_always_made_and_judged() -> None:
+    made = recipe("ir", ALL, ["FP32", "FP16"])
+    assert plan(made, ("FP16",)).irs == {"FP32": ".ssdconvert/FP32/m.xml", "FP16": "FP16/m.xml"}
+    assert plan(made, ("FP16", "FP32")).irs == {"FP32": "FP32/m.xml", "FP16": "FP16/m.xml"}
+    assert plan(recipe("ir", ir_files("FP16"), ["FP16"]), None).irs == {"FP16": "FP16/m.xml"}
+    assert list(plan(recipe("onnx", ONNX, ["INT8"]), None).irs) == ["INT8"]
+
+
+def test_of_a_ready_ir_only_what_is_needed_is_fetched() -> None:
+    made = recipe("ir", ALL, ["FP32", "FP16", "INT8"])
+    assert names(plan(made, None)) == [file["name"] for file in ALL]
+    assert names(plan(made, ("FP32",))) == ["FP32/m.xml", "FP32/m.bin"]
+    assert names(plan(made, ("INT8",))) == ["FP32/m.xml", "FP32/m.bin", "FP16-INT8/m.xml", "FP16-INT8/m.bin"]
+
+
+def test_of_other_sources_everything_is_fetched() -> None:
+    assert names(plan(recipe("caffe", CAFFE, ["FP32", "FP16"]), ("FP16",))) == ["m.prototxt", "m.caffemodel"]
+    assert names(plan(recipe("onnx", ONNX, ["FP32"]), None)) == ["m.onnx"]
+
+
+def test_evidence_is_no_file_of_the_original() -> None:
+    recorded = recipe("onnx", ONNX, ["FP32"], source={"recorded": {"file": FILE}})
+    twin = recipe("caffe", CAFFE, ["FP32"], source={"twin": {"file": FILE, "scores": "s", "boxes": "b"}})
+    for made in (plan(recorded, None), plan(twin, None)):
+        assert made.evidence is not None
+        assert made.evidence.name == "evidence"
+        assert "evidence" not in names(made)
+    for other in (
+        recipe("onnx", ONNX, ["FP32"]),
+        recipe("caffe", CAFFE, ["FP32"]),
+        recipe("ir", ALL, ["FP32"]),
+    ):
+        assert plan(other, None).evidence is None
+
+
+@pytest.mark.parametrize("changes", [{"units": "pixels"}, {"first_label": 0}])
+def test_only_ready_irs_have_pixels_and_labels_from_zero(changes: Any) -> None:
+    for made in (recipe("onnx", ONNX, ["FP32"], **changes), recipe("caffe", CAFFE, ["FP32"], **changes)):
+        with pytest.raises(RecipeError, match="cannot be converted") as caught:
+            plan(made, None)
+        assert "only ready IRs" in caught.value.hint
+    assert plan(recipe("ir", ALL, ["FP32"], **changes), None).precisions == ("FP32",)
