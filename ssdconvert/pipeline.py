@@ -301,6 +301,7 @@ class _Build:
             document = manifest_document(
                 self.recipe,
                 self.source.files,
+                self.source.evidence,
                 self.result.artefacts,
                 self.result.verdict,
                 self.stages.code,
