@@ -24,7 +24,7 @@ def recipe(kind: str, files: Any, precisions: list[str], **changes: Any) -> Reci
     document = {
         "schema": 1, "name": "m", "title": "m", "licence": "MIT", "source": source, "precisions": precisions,
         "input": {
-            "name": "image", "shape": [1, 3, 8, 8], "color": {"model": "rgb"},
+            "name": "image", "shape": [1, 3, 8, 8], "color": {"model": "bgr"},
             "resize": {"mode": "stretch", "filter": "bilinear", "library": "opencv"},
         },
         "detections": {

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ssdconvert.errors import ConversionError
 from ssdconvert.recipe import Recipe, load_recipe
 from ssdconvert.report.result import Verification
 from ssdconvert.stages.load import load
@@ -113,26 +114,28 @@ def test_weights_of_another_model_of_equal_length(
 @pytest.mark.parametrize(
     ("units", "changes", "hop"),
     [
-        ("normalised", {"iou_threshold": 0.3}, "original"),
-        ("normalised", {"iou_threshold": 0.7}, "original"),
-        ("normalised", {"score_threshold": 0.02}, "original"),
-        ("normalised", {"score_threshold": 0.2}, "original"),
-        ("normalised", {"keep": 30}, "ir"),
         ("normalised", {"first_label": 1}, "ir"),
         ("normalised", {"units": "pixels"}, "original"),
-        ("pixels", {"iou_threshold": 0.3}, "original"),
-        ("pixels", {"score_threshold": 0.2}, "original"),
         ("pixels", {"first_label": 1}, "ir"),
         ("pixels", {"units": "normalised"}, "ir"),
     ],
 )
-def test_another_rule_than_its_own_is_seen(
+def test_another_meaning_than_its_own_is_seen(
     ready: Any, recipe_file: Any, build_here: Any, units: str, changes: dict[str, Any], hop: str
 ) -> None:
     dotted = {f"detections.{key}": value for key, value in changes.items()}
     result = build_here(recipe_file(ready(units), {**dotted, "precisions": ["FP32"]}), until="verify")
     assert result.verdict == "fail"
     assert hop in {found for found, _, _ in failing(result.verification)}
+
+
+@UNITS
+@pytest.mark.parametrize(("key", "value"), [("iou_threshold", 0.3), ("score_threshold", 0.02), ("keep", 30)])
+def test_another_rule_than_its_own_is_refused(
+    ready: Any, recipe_file: Any, build_here: Any, units: str, key: str, value: float
+) -> None:
+    with pytest.raises(ConversionError, match=f"another rule than its recipe says: {key}"):
+        build_here(recipe_file(ready(units), {f"detections.{key}": value, "precisions": ["FP32"]}))
 
 
 @UNITS
