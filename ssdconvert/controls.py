@@ -22,6 +22,9 @@ from ssdconvert.ssd.detections import Detections
 from ssdconvert.ssd.heads import Heads
 from ssdconvert.ssd.matching import Tolerance, match
 
+COMPARED = "max error / scale"  # the measure in which both mistakes and rounded weights are told
+MARGIN = 0.5
+
 
 def wrong_inputs(spec: Input) -> dict[str, Input]:
     """Return the preprocessing mistakes that can be made for an input; one that changes nothing is none."""
@@ -78,6 +81,29 @@ def control_checks(
         yield _control(mistake, original, *worst(rerun))
     for mistake, change in WRONG_HEADS.items():
         yield _control(mistake, original, *worst(lambda _, heads, c=change: c(original.heads, heads)))  # type: ignore[misc]
+
+
+def closer_checks(checks: Sequence[Check]) -> Iterator[Check]:
+    """Yield, for each IR of a lower precision, whether it is nearer to the original than any mistake.
+
+    Its own limit allows for rounded weights, and a mistake may cost less than they do: so its worst head
+    must stay below `MARGIN` of what the least of the mistakes does. `checks` are all others of a verification.
+    """
+    mistakes = [check for check in checks if check.hop == "control" and check.metric.startswith(COMPARED)]
+    heads: dict[tuple[str, ...], list[Check]] = {}
+    for check in checks:
+        lower = check.hop == "ir" and check.level == "heads" and check.precision != "FP32"
+        if lower and check.metric == COMPARED and check.value is not None:
+            heads.setdefault(check.candidate, []).append(check)
+    if not mistakes:
+        return
+    least = min(mistakes, key=lambda check: check.value or 0.0)
+    for found in heads.values():
+        worst = max(found, key=lambda check: check.value or 0.0)
+        outcome = judged(worst.value or 0.0, (least.value or 0.0) * MARGIN)
+        if outcome["status"] == "fail":
+            outcome["reason"] = f"the mistake {least.output!r} changes the heads by {least.value:.2g}"
+        yield replace(worst, level="control", output="nearer than any mistake", statistics={}, **outcome)
 
 
 def _controls_by_detections(

@@ -1,7 +1,6 @@
 """Results as text for people: every number beside its unit and its limit."""
 
 from collections.abc import Sequence
-from itertools import groupby
 from pathlib import Path
 
 import click
@@ -51,10 +50,11 @@ def verification_text(verification: Verification) -> str:
         f"  original in {verification.reference}: {verification.reference_detections} detections "
         f"on {len(verification.pictures)} pictures"
     )
-    grouped = groupby(worst_checks(verification.checks), key=lambda check: check.candidate)
-    judged = [(describe(candidate), list(checks)) for candidate, checks in grouped]
-    width = max((len(name) for name, _ in judged), default=0)
-    lines += [_candidate_line(f"{name:{width}}", checks) for name, checks in judged]
+    judged: dict[str, list[Check]] = {}
+    for check in worst_checks(verification.checks):
+        judged.setdefault(describe(check.candidate), []).append(check)
+    width = max(map(len, judged), default=0)
+    lines += [_candidate_line(f"{name:{width}}", checks) for name, checks in judged.items()]
     return "\n".join(lines)
 
 
@@ -63,7 +63,7 @@ def _candidate_line(name: str, checks: Sequence[Check]) -> str:
     status = next(s for s in ("fail", "inconclusive", "skipped", "pass") if s in statuses)
     if status == "skipped":
         return f"  {name}  {coloured(status)}  {checks[0].reason}"
-    if checks[0].level == "control":
+    if checks[0].hop == "control":
         seen = [check for check in checks if check.status == "pass"]
         weakest = min(checks, key=lambda check: float("inf") if check.value is None else check.value)
         told = f"{len(seen)} of {len(checks)} mistakes seen, the least of them {weakest.output}: "
@@ -77,7 +77,7 @@ def _candidate_line(name: str, checks: Sequence[Check]) -> str:
     for check in checks:
         if check.level == "detections" and check.output in ("scores", "bboxes"):
             parts.append(f"{'IoU' if check.output == 'bboxes' else 'score'} {_with_limit(check)}")
-        elif check.status == "fail" and check.level in ("contract", "detections"):
+        elif check.status == "fail" and check.level in ("contract", "detections", "control"):
             parts.append(f"{check.output} {check.metric}: {check.reason}".strip())
         elif check.level == "contract" and check.reason:
             parts.append(check.reason)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ssdconvert.candidates import Candidate
-from ssdconvert.controls import control_checks
+from ssdconvert.controls import closer_checks, control_checks
 from ssdconvert.errors import MissingDevice
 from ssdconvert.gate_limits import GateLimits, head_errors, limits_of
 from ssdconvert.originals import Original
@@ -66,6 +66,7 @@ def verify(
             checks.extend(_judge(recipe, original, candidate, runner, reference))
     seen = [(r.sample, r.heads) for r in references if isinstance(r.sample, Picture)]
     checks.extend(control_checks(recipe, original, seen, _limits_of_the_original(recipe, original)))
+    checks.extend(closer_checks(checks))
     found = sum(len(detections_of(r.probabilities, r.boxes, recipe.detections)) for r in references)
     names = tuple(sample.name for sample in samples)
     runtime = original.runner.runtime
