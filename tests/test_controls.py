@@ -99,16 +99,9 @@ def test_rounded_weights_must_cost_less_than_half_of_any_mistake(control: float,
         "status": "pass",
     }
     metric = "max error / scale"
+    told = f"{metric}, must exceed"
     mistakes = [
-        Check(
-            hop="control",
-            level="control",
-            precision="FP32",
-            output="o",
-            metric=f"{metric}, must exceed",
-            value=v,
-            **common,
-        )
+        Check(hop="control", level="control", precision="FP32", output="o", metric=told, value=v, **common)
         for v in (0.5, control)
     ]
     heads = [
