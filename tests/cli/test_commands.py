@@ -59,7 +59,7 @@ def test_list(run: Callable[..., Any], demo: Path) -> None:
 def test_show_and_schema(run: Callable[..., Any]) -> None:
     assert run("show", "ssd-demo", "--json").document["name"] == "ssd-demo"
     text = run("show", "ultraface-rfb-320").out
-    for word in ("MIT", "version-RFB-320.pth", "mean 127 127 127", "1 face", "wider-face-val-easy-ap"):
+    for word in ("MIT", "version-RFB-320.pth", "127 127 127 (RGB)", "1 face", "wider-face-val-easy-ap"):
         assert word in text
     schema = run("schema").document
     assert {"name", "source", "input", "detections"} <= set(schema["required"])
