@@ -80,6 +80,13 @@ def plan(recipe: Recipe, precisions: tuple[str, ...] | None) -> Plan:
             f"cannot be converted",
             hint="only ready IRs have them: write units: normalised, first_label: 1",
         )
+    spec = recipe.input
+    if ready and (spec.color.model != spec.color.converted or any(spec.mean) or set(spec.scale) != {1.0}):
+        raise RecipeError(
+            f"{recipe.name}: a ready IR is fed as it is, and nothing is converted: mean, scale and a change of "
+            f"channel order cannot be put into it",
+            hint="write color: {model: X, converted: X} for the order that the IR takes, and no mean and scale",
+        )
     return Plan(recipe, asked)
 
 

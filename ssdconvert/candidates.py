@@ -71,7 +71,7 @@ def _ir(plan: Plan, original: Original, precision: str, path: Path, device: str)
     """Return an IR: one that ssdconvert made has the heads by our names, a ready one by its own."""
     tensors, form = _our_tensors(original), STATIC
     if original.keeps_outputs and original.own is not None:
-        tensors, form = {} if original.in_order_of_score else original.tensors, original.own
+        tensors, form = original.tensors, original.own
     ready = plan.recipe.source.kind == "ir" and precision == plan.reference_precision and device == "CPU"
 
     def opened() -> Runner:

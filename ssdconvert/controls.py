@@ -6,17 +6,21 @@ that the pictures, or the model, cannot tell right from wrong: the verdict is th
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ssdconvert.gate_limits import GateLimits, HeadError, head_errors
 from ssdconvert.originals import Original
+from ssdconvert.outputs import output_spec
 from ssdconvert.recipe import Input, Recipe
 from ssdconvert.report.result import Check, judged
 from ssdconvert.runners import Arrays
 from ssdconvert.samples import Picture
+from ssdconvert.ssd.detections import Detections
 from ssdconvert.ssd.heads import Heads
+from ssdconvert.ssd.matching import Tolerance, match
 
 
 def wrong_inputs(spec: Input) -> dict[str, Input]:
@@ -54,6 +58,10 @@ def control_checks(
     `references` are pictures with the original's heads; `limits` are those of a right copy of the original.
     """
 
+    if original.in_order_of_score:
+        yield from _controls_by_detections(recipe, original, [picture for picture, _ in references], limits)
+        return
+
     def worst(outputs_of: Callable[[Picture, Arrays], Arrays]) -> tuple[HeadError, str]:
         errors = [
             (error, picture.name)
@@ -70,6 +78,34 @@ def control_checks(
         yield _control(mistake, original, *worst(rerun))
     for mistake, change in WRONG_HEADS.items():
         yield _control(mistake, original, *worst(lambda _, heads, c=change: c(original.heads, heads)))  # type: ignore[misc]
+
+
+def _controls_by_detections(
+    recipe: Recipe, original: Original, pictures: Sequence[Picture], limits: GateLimits
+) -> Iterator[Check]:
+    """Yield the checks for an original whose heads are in order of score: rows of two runs are not the same."""
+    assert original.own is not None
+    spec, read, tolerance = output_spec(recipe), original.own.read, Tolerance(limits.score, limits.iou)
+
+    def run(picture: Picture, fed: Input) -> tuple[Detections, Arrays]:
+        outputs = original.runner.run({recipe.input.name: picture.for_original(fed)})
+        return read(outputs, spec), original.heads_in(outputs)
+
+    found: dict[str, list[tuple[int, str]]] = {}
+    for picture in pictures:
+        own, heads = run(picture, recipe.input)
+        swapped = replace(own, boxes=own.boxes[:, [1, 0, 3, 2]])
+        wrong = {mistake: run(picture, fed)[0] for mistake, fed in wrong_inputs(recipe.input).items()}
+        wrong |= {
+            "labels shifted by one": replace(own, labels=own.labels + 1),
+            "x and y of boxes swapped": swapped,
+        }
+        for mistake, detections in wrong.items():
+            result = match(*original.heads.decoded(heads), recipe.detections, tolerance, detections)
+            found.setdefault(mistake, []).append((result.faults, picture.name))
+    for mistake, faults in found.items():
+        worst, picture_name = max(faults)
+        yield _control(mistake, original, HeadError("", "unmatched detections", worst, 0.5), picture_name)
 
 
 def _control(mistake: str, original: Original, error: HeadError, picture: str) -> Check:

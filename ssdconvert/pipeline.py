@@ -116,6 +116,10 @@ class _Build:
     def _picture_digests(self) -> list[list[str]]:
         return [[name, digest_of(path)] for name, path in self.pictures]
 
+    def _source_form(self) -> dict[str, Any]:
+        """Return what a recipe says of its source beside the files: where heads are, what they mean."""
+        return self.recipe.source.model_dump(mode="json", exclude={"files"})
+
     def _part(self, *keys: str) -> dict[str, Any]:
         """Return some keys of the recipe, as inputs of a stage."""
         return self.recipe.model_dump(mode="json", include=set(keys))
@@ -140,7 +144,7 @@ class _Build:
         rule = self.recipe.detections.model_dump(mode="json", exclude={"labels", "boxes", "units"})
         inputs = {
             "source": self.source.digests,
-            "source_form": self.recipe.source.model_dump(mode="json", exclude={"files"}),
+            "source_form": self._source_form(),
             "input": self.recipe.input.model_dump(mode="json", include={"name", "shape"}),
             "detections": rule | {"classes": self.recipe.classes},
             **self._part("opset"),
@@ -200,6 +204,7 @@ class _Build:
         inputs = {
             "files": self._digests("simplify") if self.plan.through_onnx else {},
             "source": self.source.digests,
+            "source_form": self._source_form(),
             **self._part("name", "title", "licence", "input", "detections"),
             "labels": list(self.recipe.class_names),
             "precisions": list(self.plan.precisions),
@@ -235,6 +240,7 @@ class _Build:
         inputs = {
             "files": self._digests(*(("export", "simplify") if self.plan.through_onnx else ()), "convert"),
             "source": self.source.digests,
+            "source_form": self._source_form(),
             "evidence": self.source.evidence.sha256 if self.source.evidence else "",
             **self._part("input", "detections", "limits"),
             "pictures": self._picture_digests(),
@@ -295,6 +301,7 @@ class _Build:
             document = manifest_document(
                 self.recipe,
                 self.source.files,
+                self.source.evidence,
                 self.result.artefacts,
                 self.result.verdict,
                 self.stages.code,

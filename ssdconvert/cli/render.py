@@ -75,10 +75,10 @@ def _candidate_line(name: str, checks: Sequence[Check]) -> str:
         worst = max(heads, key=lambda check: float("inf") if check.value is None else check.value)
         parts.append(f"heads {_with_limit(worst)}")
     for check in checks:
-        if check.level == "detections" and check.output:
+        if check.level == "detections" and check.output in ("scores", "bboxes"):
             parts.append(f"{'IoU' if check.output == 'bboxes' else 'score'} {_with_limit(check)}")
         elif check.status == "fail" and check.level in ("contract", "detections"):
-            parts.append(f"{check.metric}: {check.reason}")
+            parts.append(f"{check.output} {check.metric}: {check.reason}".strip())
         elif check.level == "contract" and check.reason:
             parts.append(check.reason)
     return f"  {name}  {coloured(status)}  {', '.join(parts)}"

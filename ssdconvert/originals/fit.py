@@ -2,16 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from math import isclose
 from typing import Any
 
 from numpy.typing import NDArray
 
 from ssdconvert.errors import ConversionError
+from ssdconvert.ir_graph import Suppression
 from ssdconvert.originals import Original
 from ssdconvert.originals.pytorch import coding_of_network
 from ssdconvert.recipe import Recipe
 from ssdconvert.recipe_source import Heads as HeadNames
 from ssdconvert.ssd.heads import BoxCoding, Heads, coding_of_priors
+
+FEW = 16  # boxes: offsets of so many may be in the order of corners by chance
 
 
 def heads_named(recipe: Recipe, names: HeadNames) -> Heads:
@@ -33,6 +37,29 @@ def coding_in(file: str, priors: NDArray[Any]) -> BoxCoding:
             hint="only networks with one variance for centres and one for sizes are supported",
             stage="load",
         ) from error
+
+
+def refuse_other_rule(file: str, recipe: Recipe, end: Suppression) -> None:
+    """Raise ConversionError where a model suppresses by another rule than its recipe says.
+
+    No picture may happen to show it. Thresholds may be rounded to 16 bits, as those of FP16 files are.
+    """
+    rule = recipe.detections
+    pairs = {
+        "score_threshold": (rule.score_threshold, end.score_threshold),
+        "iou_threshold": (rule.iou_threshold, end.iou_threshold),
+        "keep": (rule.keep, end.keep),
+    }
+    if end.kind == "DetectionOutput":
+        pairs |= {"per_class": (rule.per_class, end.per_class), "clip": (rule.clip, end.clip)}
+    wrong = {key: pair for key, pair in pairs.items() if not isclose(*pair, rel_tol=1e-3, abs_tol=1e-6)}
+    if wrong:
+        told = ", ".join(f"{key} {theirs:g} (recipe: {ours:g})" for key, (ours, theirs) in wrong.items())
+        raise ConversionError(
+            f"{file} suppresses by another rule than its recipe says: {told}",
+            hint="correct detections in the recipe",
+            stage="load",
+        )
 
 
 def fitted(recipe: Recipe, original: Original, file: str, outputs: Mapping[str, NDArray[Any]]) -> Original:
@@ -58,4 +85,17 @@ def fitted(recipe: Recipe, original: Original, file: str, outputs: Mapping[str, 
             hint="correct source.heads or detections.labels in the recipe",
             stage="load",
         )
+    if heads.coding is not None:
+        _refuse_decoded(file, names[heads.boxes], original.heads_in(outputs)[heads.boxes][0])
     return replace(original, default_boxes=boxes[1])
+
+
+def _refuse_decoded(file: str, name: str, boxes: NDArray[Any]) -> None:
+    """Raise ConversionError for `boxes` [P, 4] that are corners already: decoding them again goes unseen."""
+    ordered = (boxes[:, :2] <= boxes[:, 2:]).all() and boxes.any()
+    if ordered and len(boxes) > FEW and ((boxes > -1) & (boxes < 2)).all():
+        raise ConversionError(
+            f"the boxes {name!r} of {file} are no offsets of default boxes: they are decoded already",
+            hint="leave source.heads.default_boxes out of the recipe",
+            stage="load",
+        )

@@ -10,7 +10,7 @@ from ssdconvert.ir_contract import check_ready_ir
 from ssdconvert.ir_file import read_ir
 from ssdconvert.ir_graph import Suppression, suppression_of
 from ssdconvert.originals import Original
-from ssdconvert.originals.fit import coding_in, fitted
+from ssdconvert.originals.fit import coding_in, fitted, refuse_other_rule
 from ssdconvert.outputs import form_of
 from ssdconvert.recipe import Recipe
 from ssdconvert.recipe_source import IrSource
@@ -26,6 +26,7 @@ def load_ir(recipe: Recipe, source: IrSource, files: Mapping[str, Path]) -> Orig
     names = recipe.class_names
     model = read_ir(xml)
     end = suppression_of(model, len(names))
+    refuse_other_rule(xml.name, recipe, end)
     own = form_of([name_of(port) for port in model.outputs])
     inner = [name for name in (end.scores, end.boxes, end.priors) if name]
     runner = OpenvinoRunner(xml, "CPU", inner, lambda model: suppression_of(model, len(names)))

@@ -50,7 +50,16 @@ def load_onnx(recipe: Recipe, source: OnnxSource, path: Path) -> Original:
         )
     placed = dict(zip(heads.names, tensors.values(), strict=True))
     original = Original(heads, 0, path, runner, placed, own, quantised=quantised)
-    return fitted(recipe, original, path.name, _arrays_of_heads(recipe, original))
+    fitting = fitted(recipe, original, path.name, _arrays_of_heads(recipe, original))
+    if own is not None and recipe.detections.per_class < fitting.default_boxes:
+        raise ConversionError(
+            f"{path.name} suppresses all {fitting.default_boxes} default boxes of a class, the recipe's "
+            f"per_class lets {recipe.detections.per_class} in",
+            hint=f"write per_class: {fitting.default_boxes}: the limit of ONNX's NMS holds after suppression, "
+            "where `keep` limits more",
+            stage="load",
+        )
+    return fitting
 
 
 def _read(path: Path) -> "onnx.ModelProto":
@@ -120,6 +129,7 @@ def _arrays_of_heads(recipe: Recipe, original: Original) -> Arrays:
     """Return arrays of the shapes of the heads; a run tells the shapes that the graph does not."""
     shapes = {output.name: output.shape for output in original.runner.session.get_outputs()}  # type: ignore[attr-defined]
     names = [tensor.name for tensor in original.tensors.values()]
-    if all(isinstance(side, int) for name in names for side in shapes[name]):
+    known = all(isinstance(side, int) for name in names for side in shapes[name])
+    if known and original.heads.coding is None:  # offsets are looked at
         return {name: np.zeros(shapes[name], np.float32) for name in names}
     return original.runner.run({recipe.input.name: np.zeros(recipe.input.shape, np.float32)})

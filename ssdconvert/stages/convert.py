@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ssdconvert.ir_contract import check_ir, check_ready_ir
+from ssdconvert.ir_graph import suppression_of
 from ssdconvert.model_optimizer import conversion_arguments, from_caffe, from_onnx
 from ssdconvert.originals import Original
+from ssdconvert.originals.fit import refuse_other_rule
 from ssdconvert.outputs import STATIC, OutputForm
 from ssdconvert.recipe import Recipe
 from ssdconvert.recipe_source import IrSource, caffe_pair
@@ -41,6 +43,7 @@ def convert_caffe(
     form = STATIC
     if original.keeps_outputs and original.own is not None:
         form = original.own
+        refuse_other_rule("the converted network", recipe, suppression_of(model, len(recipe.class_names)))
     else:
         model = with_nms_tail(model, original, recipe.classes, recipe.detections)
     return _write(model, recipe, form, targets, sources)

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from ssdconvert.errors import RecipeError
+from ssdconvert.ir_file import read_ir
 from ssdconvert.outputs import OutputSpec, form_of, output_spec
 from ssdconvert.recipe import Input, Recipe
-from ssdconvert.runners.openvino_runner import OpenvinoRunner, unreadable
+from ssdconvert.runners.openvino_runner import OpenvinoRunner
 from ssdconvert.ssd.detections import Detections
 from ssdconvert.ssd.preprocess import Pixels, converted_input, visible_part
 from ssdconvert.workspace import written_atomically
@@ -48,17 +49,14 @@ def deployed(ir: Path, recipe: Recipe | None = None) -> Deployed:
     A ready model, which ssdconvert did not make, says nothing of itself: then its `recipe` does. Raises
     ConversionError for a file that OpenVINO cannot read, RecipeError where nobody says how it is fed.
     """
-    import openvino
-
-    try:
-        model = openvino.Core().read_model(ir)
-    except RuntimeError as error:
-        raise unreadable(ir, error) from error
+    model = read_ir(ir)
     if model.has_rt_info(["ssdconvert", "recipe"]):
         return _described(model)
     if recipe is None:
         raise RecipeError(
-            f"{ir} does not say how it is fed", hint="give a file that ssdconvert built", stage="detect"
+            f"{ir} does not say how it is fed",
+            hint="give the name of the recipe that built it, or a file that ssdconvert converted",
+            stage="detect",
         )
     return Deployed(recipe.class_names, recipe.input, output_spec(recipe))
 
@@ -106,9 +104,20 @@ def in_words(detections: Detections, model: Deployed, pixels: Pixels) -> list[Fo
     boxes = np.clip(detections.boxes.astype(np.float64) * scale + shift, 0, [width, height] * 2)
     names = model.names
     return [
-        Found(int(label), names[int(label) - 1], round(float(score), 6), tuple(round(v, 3) for v in box))
+        Found(int(label), _name(names, int(label)), round(float(score), 6), tuple(round(v, 3) for v in box))
         for label, score, box in zip(detections.labels, detections.scores, boxes.tolist(), strict=True)
     ]
+
+
+def _upright(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    """Return a box whose corners are in order, so that it can be drawn; a wrong model's may not be."""
+    x1, y1, x2, y2 = box
+    return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
+
+
+def _name(names: Sequence[str], label: int) -> str:
+    """Return a label's name; a wrong model, or a wrong recipe, may say labels that there are not."""
+    return names[label - 1] if 1 <= label <= len(names) else f"label {label}"
 
 
 def detections_document(
@@ -134,9 +143,9 @@ def draw(pixels: Pixels, found: Sequence[Found], target: Path) -> None:
     thickness = max(2, round(min(image.size) / 250))
     for detection in reversed(found):  # the best one on top
         colour = colour_of(detection.label)
-        x1, y1, x2, y2 = detection.box
+        x1, y1, x2, y2 = upright = _upright(detection.box)
         canvas.rectangle((x1 - 1, y1 - 1, x2 + 1, y2 + 1), outline="black", width=thickness + 2)
-        canvas.rectangle(detection.box, outline=colour, width=thickness)
+        canvas.rectangle(upright, outline=colour, width=thickness)
     for detection in reversed(found):
         _caption(canvas, image.size, detection)
     with written_atomically(target) as temporary:

@@ -72,15 +72,26 @@ def fetch(recipe: Recipe, options: FetchOptions, files: Sequence[File] | None = 
 
 
 def fetch_if_near(recipe: Recipe, file: File, options: FetchOptions) -> Fetched | None:
-    """Return a file from the cache or the mirror, checked; None where neither has it. It is never downloaded."""
-    near = file.model_copy(update={"urls": ()})
+    """Return a file from the cache or the mirror, checked; None where neither has it. It is never downloaded.
+
+    A pinned file may lie there as another recipe's: the twin of a network is a model of its own.
+    """
     if options.mirror and options.mirror.startswith(WEB):
         options = replace(options, mirror=None)
+    near = file.model_copy(update={"urls": tuple(_elsewhere(file, options))})
     origin = next(_origins(recipe, near, options), None)
-    in_mirror = origin is not None and _local(origin).is_file()
+    in_mirror = bool(near.urls) or (origin is not None and _local(origin).is_file())
     if not in_mirror and not (options.cache / recipe.name / file.name).is_file():
         return None
     return fetch(recipe, options, [near])[0]
+
+
+def _elsewhere(file: File, options: FetchOptions) -> Iterator[str]:
+    """Yield where a pinned file lies under the name of any recipe, and is whole."""
+    folders = [options.cache, *([_local(options.mirror)] if options.mirror else [])]
+    for path in (path for folder in folders for path in sorted(folder.glob(f"*/{file.name}"))):
+        if _pinned(file) and path.is_file() and not _problem(path, digest_of(path), file, None):
+            yield path.absolute().as_uri()
 
 
 def local(file: File, path: Path) -> Fetched:

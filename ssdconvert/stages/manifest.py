@@ -31,6 +31,7 @@ def artefact_entries(workspace: Workspace, artefacts: Mapping[str, str | None]) 
 def manifest_document(
     recipe: Recipe,
     files: Sequence[Fetched],
+    evidence: Fetched | None,
     artefacts: Sequence[Mapping[str, Any]],
     verdict: str,
     code: str,
@@ -41,10 +42,8 @@ def manifest_document(
         "schema": SCHEMA_VERSION,
         "recipe": {"name": recipe.name, "sha256": recipe_digest(recipe)},
         **({"stand_in": True} if recipe.is_stand_in else {}),
-        "sources": [
-            {"name": file.name, "sha256": file.sha256, "bytes": file.bytes, "pinned": file.pinned}
-            for file in files
-        ],
+        "sources": [_described(file) for file in files],
+        "evidence": [_described(evidence)] if evidence else [],
         "tools": tool_versions(),
         "code_sha256": code,
         "stages": {
@@ -54,6 +53,10 @@ def manifest_document(
         "verdict": verdict,
         "artifacts": [dict(entry) for entry in artefacts],
     }
+
+
+def _described(file: Fetched) -> dict[str, Any]:
+    return {"name": file.name, "sha256": file.sha256, "bytes": file.bytes, "pinned": file.pinned}
 
 
 def _conversion(recipe: Recipe) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from ssdconvert.samples import Picture, Recorded, Sample
 from ssdconvert.ssd.boxes import FloatArray
 from ssdconvert.ssd.detections import Detections, detections_of
 from ssdconvert.ssd.heads import DECODED_BOXES
-from ssdconvert.ssd.matching import Tolerance, agreement, match
+from ssdconvert.ssd.matching import Matching, Tolerance, agreement, match
 
 DOUBTFUL = 0.05  # of a score above the threshold: in 8 bits such a detection may be there or not
 
@@ -116,8 +116,9 @@ def _judge(
         sample.name, "", "", None, None, None, "skipped",
         executed_on=runner.executed_on, execution_precision=runner.execution_precision,
     )  # fmt: skip
-    if candidate.tensors and not candidate.is_reference:
-        heads = {ours: tensor.read(outputs[tensor.name]) for ours, tensor in candidate.tensors.items()}
+    heads = {ours: tensor.read(outputs[tensor.name]) for ours, tensor in candidate.tensors.items()}
+    # heads in order of score are rows of other cells in another run
+    if not candidate.is_reference and not original.in_order_of_score:
         yield from _head_checks(base, original, reference, heads, limits)
     if candidate.form is None:
         return
@@ -127,10 +128,14 @@ def _judge(
         outcome["reason"] = (
             "the original itself, in the same engine: no more than its contract can be checked"
         )
+    elif original.in_order_of_score and not broken:
+        outcome["reason"] = "its heads come in order of score: judged by detections alone"
     yield replace(base, level="contract", metric="broken promises", **outcome)
-    if not broken and not candidate.is_reference:
-        found = candidate.form.read(outputs, spec)
-        yield from _detection_checks(base, recipe, reference, found, limits)
+    if broken or candidate.is_reference:
+        return
+    found = candidate.form.read(outputs, spec)
+    yield from _own_heads_checks(base, recipe, original, heads, found, limits)
+    yield from _detection_checks(base, recipe, reference, found, limits)
 
 
 def _head_checks(
@@ -153,6 +158,33 @@ def _head_checks(
         )
 
 
+def _own_heads_checks(
+    base: Check, recipe: Recipe, original: Original, heads: Arrays, found: Detections, limits: GateLimits
+) -> Iterator[Check]:
+    """Hold detections against the heads of the same run: how they follow does not depend on the weights.
+
+    So scores are as exact as in FP32 at any precision, and a wrong threshold cannot hide in what rounded
+    weights may cost. Default boxes are rounded with the weights.
+    """
+    exact, rounded = limits_of(recipe, "FP32"), limits_of(recipe, "FP16")
+    iou = exact.iou if base.precision == "FP32" else min(rounded.iou, limits.iou)
+    probabilities, boxes = original.heads.decoded(heads)
+    result = match(probabilities, boxes, recipe.detections, Tolerance(exact.score, iou), found)
+    base = replace(base, level="detections", output="own heads", statistics={"matched": result.matched})
+    wrong = judged(result.faults, 0)
+    if result.faults:
+        wrong["reason"] = _faults(result)
+    yield replace(base, metric="detections that do not follow from them", **wrong)
+    yield replace(base, metric="max score difference", **judged(result.score_error, exact.score))
+
+
+def _faults(result: Matching) -> str:
+    return (
+        f"{result.missing} missing (best score {result.worst_missing:.3f}), "
+        f"{result.extra} extra (best score {result.worst_extra:.3f}), {result.overlapping} overlapping"
+    )
+
+
 def _detection_checks(
     base: Check, recipe: Recipe, reference: Reference, found: Detections, limits: GateLimits
 ) -> Iterator[Check]:
@@ -164,10 +196,7 @@ def _detection_checks(
     base = replace(base, level="detections", statistics={"matched": result.matched, "found": len(found)})
     wrong = judged(result.faults, 0)
     if result.faults:
-        wrong["reason"] = (
-            f"{result.missing} missing (best score {result.worst_missing:.3f}), "
-            f"{result.extra} extra (best score {result.worst_extra:.3f}), {result.overlapping} overlapping"
-        )
+        wrong["reason"] = _faults(result)
     yield replace(base, metric="unmatched detections", **wrong)
     yield replace(
         base, output="scores", metric="max score difference", **judged(result.score_error, limits.score)

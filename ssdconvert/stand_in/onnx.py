@@ -32,8 +32,8 @@ def write_files(recipe: Recipe, folder: Path) -> None:
     decoded = source.heads is not None and source.heads.default_boxes is None
     if made is None or len(source.files) != 1 or (source.heads and (made.quantised or not decoded)):
         raise RecipeError(
-            f"{recipe.name}: a stand-in is one file, with NMS or with decoded boxes",
-            hint="write source.stand_in: {network: NAME, opset: 10}, and one file",
+            f"{recipe.name}: a stand-in is one file, with NMS or with decoded boxes; a quantised one has NMS",
+            hint="write source.stand_in: {network: NAME, opset: 10}, one file, and no source.heads if quantised",
             stage="stand-in",
         )
     references = [name for name in recipe.pictures if name.startswith(SCHEME)] or EMBEDDED

@@ -164,7 +164,7 @@ def _steepness_and_background(
 ) -> tuple[float, float]:
     """Return the factor of class logits [N, P, C], and what is then added to those of the background."""
     coding = BoxCoding(network.default_boxes(), network.variances, network.largest_size_offset)  # type: ignore
-    heads = Heads(coding, rule.clip)
+    heads = Heads(coding, rule.clip, logits=True)
     for steepness in STEEPNESS:
         steep = steepness * logits
         bias, found = _background(heads, rule, steep, offsets)

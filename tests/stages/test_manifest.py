@@ -14,7 +14,9 @@ def test_the_manifest_ties_everything_together(tmp_path: Path, tiny_recipe: Any)
         {"path": "a.onnx", "sha256": digest_of(tmp_path / "a.onnx"), "bytes": 5, "precision": None}
     ]
     files = [Fetched("tiny.pth", tmp_path / "tiny.pth", "ab" * 32, 7, "cache", True)]
-    document = manifest_document(tiny_recipe(), files, artefacts, "pass", "cd" * 32, {"devices": ["CPU"]})
+    document = manifest_document(
+        tiny_recipe(), files, None, artefacts, "pass", "cd" * 32, {"devices": ["CPU"]}
+    )
     assert document["recipe"]["name"] == "tiny"
     assert document["sources"] == [{"name": "tiny.pth", "sha256": "ab" * 32, "bytes": 7, "pinned": True}]
     assert document["artifacts"] == artefacts

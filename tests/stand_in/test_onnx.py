@@ -53,5 +53,7 @@ def test_a_recipe_that_tells_nothing_of_it_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="with NMS or with decoded boxes"):
         write_files(small("ssd-10", stand_in=None), tmp_path)
     with pytest.raises(RecipeError, match="with NMS or with decoded boxes"):
-        write_files(small("ssd-10", heads={"scores": "a", "boxes": "b"}), tmp_path)
+        write_files(
+            small("ssd-10", heads={"scores": "a", "boxes": "b", "default_boxes": "ultraface"}), tmp_path
+        )
     assert not list(tmp_path.iterdir())

@@ -79,9 +79,12 @@ def test_several_files_are_refused(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_kind_without_stand_ins_is_refused(tmp_path: Path) -> None:
+def test_a_recipe_that_does_not_say_what_is_refused(tmp_path: Path) -> None:
     document = Catalog().find("ultraface-slim-320").recipe.model_dump(mode="json", by_alias=True)
-    document["source"] = {"kind": "ir", "files": [{"name": "a.xml", "urls": []}]}
-    with pytest.raises(RecipeError, match=r"no stand-in .* kind ir") as caught:
+    document["source"] = {
+        "kind": "caffe",
+        "files": [{"name": f"a.{end}", "urls": []} for end in ("prototxt", "caffemodel")],
+    }
+    with pytest.raises(RecipeError, match="does not say what its stand-in is") as caught:
         make_stand_in(Recipe.model_validate_json(json.dumps(document)), tmp_path)
-    assert "pytorch" in caught.value.hint
+    assert "mobilenet_ssd" in caught.value.hint
