@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ssdconvert.errors import ConversionError
 from ssdconvert.recipe import Recipe, load_recipe
 from ssdconvert.report.result import Verification
 from ssdconvert.stages.load import load
@@ -111,28 +112,56 @@ def test_weights_of_another_model_of_equal_length(
 
 
 @pytest.mark.parametrize(
-    ("units", "changes", "hop"),
+    ("units", "key", "value", "told"),
     [
-        ("normalised", {"iou_threshold": 0.3}, "original"),
-        ("normalised", {"iou_threshold": 0.7}, "original"),
-        ("normalised", {"score_threshold": 0.02}, "original"),
-        ("normalised", {"score_threshold": 0.2}, "original"),
-        ("normalised", {"keep": 30}, "ir"),
-        ("normalised", {"first_label": 1}, "ir"),
-        ("normalised", {"units": "pixels"}, "original"),
-        ("pixels", {"iou_threshold": 0.3}, "original"),
-        ("pixels", {"score_threshold": 0.2}, "original"),
-        ("pixels", {"first_label": 1}, "ir"),
-        ("pixels", {"units": "normalised"}, "ir"),
+        ("normalised", "iou_threshold", 0.451, "iou_threshold 0.45 (recipe: 0.451)"),
+        ("normalised", "score_threshold", 0.02, "score_threshold 0.05 (recipe: 0.02)"),
+        ("normalised", "keep", 39, "keep 40 (recipe: 39)"),
+        ("normalised", "per_class", 99, "per_class 100 (recipe: 99)"),
+        ("normalised", "clip", True, "clip 0 (recipe: 1)"),
+        ("pixels", "iou_threshold", 0.5, "iou_threshold 0.45 (recipe: 0.5)"),
+        ("pixels", "score_threshold", 0.0, "score_threshold 0.05 (recipe: 0)"),
+        ("pixels", "keep", 41, "keep 40 (recipe: 41)"),
     ],
 )
-def test_another_rule_than_its_own_is_seen(
-    ready: Any, recipe_file: Any, build_here: Any, units: str, changes: dict[str, Any], hop: str
+def test_another_rule_than_its_own_is_refused(
+    ready: Any, recipe_file: Any, mirrored: Any, units: str, key: str, value: float, told: str
+) -> None:
+    recipe = load_recipe(recipe_file(ready(units), {f"detections.{key}": value}))
+    files = {file.name: mirrored("ready") / file.name for file in recipe.source.files}
+    with pytest.raises(ConversionError, match="suppresses by another rule") as caught:
+        load(recipe, files)
+    assert caught.value.message.endswith(f"says: {told}")
+    assert caught.value.stage == "load"
+
+
+@UNITS
+def test_thresholds_of_16_bits_are_what_the_recipe_says(
+    ready: Any, recipe_file: Any, mirrored: Any, units: str
+) -> None:
+    """0.45 is 0.44995 there, where it is a constant among the weights."""
+    changes = {"source.files": [{"name": f"FP16/ready.{suffix}", "urls": []} for suffix in ("xml", "bin")]}
+    recipe = load_recipe(recipe_file(ready(units), {**changes, "precisions": ["FP16"]}))
+    files = {file.name: mirrored("ready") / file.name for file in recipe.source.files}
+    assert load(recipe, files).default_boxes > 0
+
+
+@pytest.mark.parametrize(
+    ("units", "changes"),
+    [
+        ("normalised", {"first_label": 1}),
+        ("normalised", {"units": "pixels"}),
+        ("pixels", {"first_label": 1}),
+        ("pixels", {"units": "normalised"}),
+    ],
+)
+def test_other_labels_or_units_than_its_own_are_seen(
+    ready: Any, recipe_file: Any, build_here: Any, units: str, changes: dict[str, Any]
 ) -> None:
     dotted = {f"detections.{key}": value for key, value in changes.items()}
     result = build_here(recipe_file(ready(units), {**dotted, "precisions": ["FP32"]}), until="verify")
     assert result.verdict == "fail"
-    assert hop in {found for found, _, _ in failing(result.verification)}
+    assert {hop for hop, _, _ in failing(result.verification)} & {"original", "ir"}
 
 
 @UNITS

@@ -112,7 +112,6 @@ def test_it_passes(
         ("iou_threshold", 0.6),
         ("score_threshold", 0.02),
         ("score_threshold", 0.2),
-        ("per_class", 10),
         ("keep", 20),
     ],
 )
@@ -122,6 +121,16 @@ def test_another_rule_than_the_graphs_own_is_seen(
     result = judge_original(load_recipe(recipe_file(own_nms, {f"detections.{key}": value})))
     assert failing(result) == {"original"}
     assert result.reason.startswith("the original's own NMS")
+
+
+def test_fewer_candidates_than_default_boxes_are_refused(
+    own_nms: Any, recipe_file: Any, mirrored: Any
+) -> None:
+    files = {"own-nms.onnx": mirrored("own-nms") / "own-nms.onnx"}
+    with pytest.raises(ConversionError, match="suppresses all 80 default boxes") as caught:
+        load(load_recipe(recipe_file(own_nms, {"detections.per_class": 79})), files)
+    assert "write per_class: 80" in caught.value.hint
+    assert load(load_recipe(recipe_file(own_nms, {"detections.per_class": 81})), files).default_boxes == 80
 
 
 def test_only_the_original_can_tell_another_rule(own_nms: Any, recipe_file: Any, build_here: Any) -> None:
