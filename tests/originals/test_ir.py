@@ -147,21 +147,21 @@ def test_thresholds_of_16_bits_are_what_the_recipe_says(
 
 
 @pytest.mark.parametrize(
-    ("units", "changes"),
+    ("units", "changes", "hop"),
     [
-        ("normalised", {"first_label": 1}),
-        ("normalised", {"units": "pixels"}),
-        ("pixels", {"first_label": 1}),
-        ("pixels", {"units": "normalised"}),
+        ("normalised", {"first_label": 1}, "ir"),
+        ("normalised", {"units": "pixels"}, "original"),
+        ("pixels", {"first_label": 1}, "ir"),
+        ("pixels", {"units": "normalised"}, "ir"),
     ],
 )
-def test_other_labels_or_units_than_its_own_are_seen(
-    ready: Any, recipe_file: Any, build_here: Any, units: str, changes: dict[str, Any]
+def test_another_meaning_than_its_own_is_seen(
+    ready: Any, recipe_file: Any, build_here: Any, units: str, changes: dict[str, Any], hop: str
 ) -> None:
     dotted = {f"detections.{key}": value for key, value in changes.items()}
     result = build_here(recipe_file(ready(units), {**dotted, "precisions": ["FP32"]}), until="verify")
     assert result.verdict == "fail"
-    assert {hop for hop, _, _ in failing(result.verification)} & {"original", "ir"}
+    assert hop in {found for found, _, _ in failing(result.verification)}
 
 
 @UNITS

@@ -110,5 +110,8 @@ def test_an_ir_of_somebody_else_is_refused(mirror: Path) -> None:
 
 def test_a_file_that_is_no_ir_is_refused(tmp_path: Path) -> None:
     (tmp_path / "m.xml").write_text("<net/>")
+    with pytest.raises(ConversionError, match=r"m\.bin does not exist"):
+        deployed(tmp_path / "m.xml")
+    (tmp_path / "m.bin").write_bytes(b"")
     with pytest.raises(ConversionError, match=r"m\.xml cannot be read"):
         deployed(tmp_path / "m.xml")

@@ -242,3 +242,23 @@ def test_a_true_output_breaks_no_promise(tiny: Any) -> None:
     runner = OpenvinoRunner(tiny.irs["FP32"])
     outputs = runner.run({"picture": tiny.pictures[0].for_converted(tiny.recipe.input)})
     assert STATIC.broken(outputs, output_spec(tiny.recipe)) == []
+
+
+@pytest.mark.parametrize("precision", ["FP32", "FP16"])
+@pytest.mark.parametrize("port", [3, 4], ids=["IoU", "score"])
+def test_a_wrong_threshold_is_seen_at_any_precision(
+    tiny: Any, tmp_path: Path, precision: str, port: int
+) -> None:
+    """What rounded weights may cost hides no wrong suppression: it follows from the IR's own heads."""
+    import openvino
+
+    model = openvino.Core().read_model(tiny.irs[precision])
+    node = next(n for n in model.get_ordered_ops() if n.get_type_name() == "NonMaxSuppression")
+    constant = node.input_value(port).get_node()
+    changed = openvino.runtime.opset8.constant(constant.get_data() + np.float32(0.1))
+    node.input(port).replace_source_output(changed.output(0))
+    openvino.save_model(model, tmp_path / "wrong.xml", compress_to_fp16=False)
+    result = judge(tiny, tiny.irs | {precision: tmp_path / "wrong.xml"})
+    failed = {(c.precision, c.output) for c in result.checks if c.status == "fail"}
+    assert (precision, "own heads") in failed
+    assert {found for found, _ in failed} == {precision}
