@@ -129,7 +129,8 @@ def _arrays_of_heads(recipe: Recipe, original: Original) -> Arrays:
     """Return arrays of the shapes of the heads; a run tells the shapes that the graph does not."""
     shapes = {output.name: output.shape for output in original.runner.session.get_outputs()}  # type: ignore[attr-defined]
     names = [tensor.name for tensor in original.tensors.values()]
-    known = all(isinstance(side, int) for name in names for side in shapes[name])
+    # ONNX Runtime gives a tensor of an unknown rank no sides at all
+    known = all(shapes[name] and all(isinstance(side, int) for side in shapes[name]) for name in names)
     if known and original.heads.coding is None:  # offsets are looked at
         return {name: np.zeros(shapes[name], np.float32) for name in names}
     return original.runner.run({recipe.input.name: np.zeros(recipe.input.shape, np.float32)})
