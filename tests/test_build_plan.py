@@ -7,7 +7,7 @@ import pytest
 
 from ssdconvert.build_plan import Plan, offered, plan
 from ssdconvert.errors import RecipeError
-from ssdconvert.recipe import Recipe
+from ssdconvert.recipe import Color, Recipe
 
 
 def ir_files(*folders: str) -> list[dict[str, Any]]:
@@ -24,7 +24,7 @@ def recipe(kind: str, files: Any, precisions: list[str], **changes: Any) -> Reci
     document = {
         "schema": 1, "name": "m", "title": "m", "licence": "MIT", "source": source, "precisions": precisions,
         "input": {
-            "name": "image", "shape": [1, 3, 8, 8], "color": {"model": "bgr"},
+            "name": "image", "shape": [1, 3, 8, 8], "color": {"model": "bgr" if kind == "ir" else "rgb"},
             "resize": {"mode": "stretch", "filter": "bilinear", "library": "opencv"},
         },
         "detections": {
@@ -128,3 +128,26 @@ def test_only_ready_irs_have_pixels_and_labels_from_zero(changes: Any) -> None:
             plan(made, None)
         assert "only ready IRs" in caught.value.hint
     assert plan(recipe("ir", ALL, ["FP32"], **changes), None).precisions == ("FP32",)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"mean": (1.0, 0.0, 0.0)},
+        {"scale": (1.0, 1.0, 2.0)},
+        {"color": Color(model="rgb", converted="bgr")},
+        {"color": Color(model="bgr", converted="rgb")},
+    ],
+)
+def test_nothing_can_be_put_into_a_ready_ir(changes: Any) -> None:
+    made = recipe("ir", ALL, ["FP32"])
+    with pytest.raises(RecipeError, match="nothing is converted"):
+        plan(made.model_copy(update={"input": made.input.model_copy(update=changes)}), None)
+    other = recipe("onnx", ONNX, ["FP32"])
+    assert plan(other.model_copy(update={"input": other.input.model_copy(update=changes)}), None)
+
+
+def test_a_ready_ir_may_take_rgb() -> None:
+    made = recipe("ir", ALL, ["FP32"])
+    rgb = made.input.model_copy(update={"color": Color(model="rgb", converted="rgb")})
+    assert plan(made.model_copy(update={"input": rgb}), None)

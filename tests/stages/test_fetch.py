@@ -345,3 +345,21 @@ def test_unpinned_evidence_is_remembered_and_refused_by_locked(tmp_path: Path, t
     (tmp_path / "mirror" / "tiny" / "recorded.tar.gz").write_bytes(b"another")
     with pytest.raises(FetchError, match=f"expected sha256 {SHA256}"):
         fetch_if_near(recipe(tiny_recipe), evidence(), options(tmp_path, mirror=mirror))
+
+
+@pytest.mark.parametrize("place", ["cache", "mirror"])
+def test_pinned_evidence_may_lie_there_as_another_recipes(
+    tmp_path: Path, tiny_recipe: Any, place: str
+) -> None:
+    """The twin of a network is a model of its own."""
+    for name, content in (("a-wrong-one", b"wrong"), ("another", CONTENT)):
+        folder = tmp_path / place / name
+        folder.mkdir(parents=True)
+        (folder / "recorded.tar.gz").write_bytes(content)
+    given = options(tmp_path, mirror=str(tmp_path / "mirror") if place == "mirror" else None, offline=True)
+    assert fetch_if_near(recipe(tiny_recipe), evidence(), given) is None  # unpinned: it could be anything
+    assert fetch_if_near(recipe(tiny_recipe), evidence(sha256="0" * 64), given) is None
+    found = fetch_if_near(recipe(tiny_recipe), evidence(sha256=SHA256), given)
+    assert found is not None
+    assert found.path == tmp_path / "cache" / "tiny" / "recorded.tar.gz"
+    assert found.path.read_bytes() == CONTENT
