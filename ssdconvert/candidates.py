@@ -23,7 +23,8 @@ class Candidate:
 
     `normalised` says whether it takes the original's input or 0..255, `tensors` where its heads are by our
     names, `form` how it hands out detections, None where it does not. `is_reference` marks the file that
-    the reference is, in the same engine: it can only agree with itself.
+    the reference is, in the same engine: it can only agree with itself; `shown` one whose detections the
+    report draws, the first of those that run.
     """
 
     hop: str
@@ -34,6 +35,7 @@ class Candidate:
     tensors: Tensors
     form: OutputForm | None = STATIC
     is_reference: bool = False
+    shown: bool = False
 
 
 def candidates_of(
@@ -77,7 +79,8 @@ def _ir(plan: Plan, original: Original, precision: str, path: Path, device: str)
     def opened() -> Runner:
         return OpenvinoRunner(path, device, [tensor.name for tensor in tensors.values()], original.prepare)
 
-    return Candidate("ir", precision, device, False, opened, tensors, form, ready)
+    shown = precision == plan.precisions[0]
+    return Candidate("ir", precision, device, False, opened, tensors, form, ready, shown)
 
 
 def _our_tensors(original: Original) -> Tensors:

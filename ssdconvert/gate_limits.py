@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ssdconvert.recipe import Recipe
+from ssdconvert.report.result import BINS, BINS_A_DECADE, HISTOGRAM_START
 from ssdconvert.runners import Arrays
 from ssdconvert.ssd.boxes import FloatArray
 from ssdconvert.ssd.heads import CLASS_PROBABILITIES, DECODED_BOXES, Heads, relative_error
@@ -49,13 +50,14 @@ def limits_of(recipe: Recipe, precision: str) -> GateLimits:
 
 @dataclass(frozen=True)
 class HeadError:
-    """How far a head is off, by what measure, and how far it may be."""
+    """How far a head is off, by what measure, and how far it may be; `histogram` is that of a `Check`."""
 
     head: str
     metric: str
     value: float
     limit: float
     statistics: dict[str, float] = field(default_factory=dict)
+    histogram: tuple[int, ...] = ()
 
 
 def head_errors(limits: GateLimits, heads: Heads, expected: Arrays, actual: Arrays) -> Iterator[HeadError]:
@@ -66,12 +68,27 @@ def head_errors(limits: GateLimits, heads: Heads, expected: Arrays, actual: Arra
             statistics = {"mean": float(error.mean()), "p99.9": float(np.quantile(error, 0.999))}
             if not np.isfinite(error).all():
                 statistics = {}
-            yield HeadError(name, "max error / scale", float(error.max()), limits.heads, statistics)
+            counts = histogram_of(error)
+            yield HeadError(name, "max error / scale", float(error.max()), limits.heads, statistics, counts)
         return
     (right, right_boxes), (wrong, wrong_boxes) = heads.decoded(expected), heads.decoded(actual)
     metric = "sum of errors / sum"
-    yield HeadError(CLASS_PROBABILITIES, metric, _summed(right[:, 1:], wrong[:, 1:]), limits.heads)
-    yield HeadError(DECODED_BOXES, metric, _summed(right_boxes, wrong_boxes), limits.boxes or limits.heads)
+    for name, expected_array, array, limit in (
+        (CLASS_PROBABILITIES, right[:, 1:], wrong[:, 1:], limits.heads),
+        (DECODED_BOXES, right_boxes, wrong_boxes, limits.boxes or limits.heads),
+    ):
+        counts = histogram_of(relative_error(expected_array, array))
+        yield HeadError(name, metric, _summed(expected_array, array), limit, {}, counts)
+
+
+def histogram_of(error: FloatArray) -> tuple[int, ...]:
+    """Count relative errors by size, in the bins of `Check.histogram`; none where one is not finite."""
+    if not np.isfinite(error).all():
+        return ()
+    with np.errstate(divide="ignore"):  # of no error at all: the first bin takes it
+        bins = (np.log10(error.astype(np.float32)) - HISTOGRAM_START) * BINS_A_DECADE
+    counts = np.bincount(np.clip(bins, 0, BINS - 1).astype(np.intp).ravel(), minlength=BINS)
+    return tuple(counts.tolist())
 
 
 def _summed(expected: FloatArray, actual: FloatArray) -> float:

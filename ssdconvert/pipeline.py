@@ -12,9 +12,9 @@ from ssdconvert.catalog import CatalogEntry
 from ssdconvert.pictures import named_pictures, read_picture
 from ssdconvert.report.result import verification_from_json
 from ssdconvert.source_files import SourceFiles, fetched_files, stand_in_files
-from ssdconvert.stage_runner import StageRunner
+from ssdconvert.stage_runner import REPORTS, StageRunner
 from ssdconvert.toolchains import kind_of
-from ssdconvert.versions import tool_versions
+from ssdconvert.versions import TOOLS, tool_versions
 from ssdconvert.workspace import (
     EXPORTED,
     PRIVATE,
@@ -22,7 +22,6 @@ from ssdconvert.workspace import (
     digest_of,
     ir_files,
     write_json,
-    written_atomically,
 )
 
 if TYPE_CHECKING:
@@ -280,16 +279,18 @@ class _Build:
 
     def _report(self) -> None:
         def action() -> str:
-            from ssdconvert.report.markdown import to_markdown
+            from ssdconvert.stages.report import report
 
             assert self.result.verification is not None
-            with written_atomically(self.workspace.path("report.md")) as temporary:
-                temporary.write_text(to_markdown(self.result.verification), "utf-8")
-            return "report.md"
+            return report(self.recipe, self.result.verification, self.pictures, self.workspace.folder)
 
-        self.stages.run(
-            "report", {"report": digest_of(self.workspace.path("report.json"))}, ["report.md"], action
-        )
+        inputs = {
+            "report": digest_of(self.workspace.path("report.json")),
+            "pictures": self._picture_digests(),
+            **self._part("title", "input", "detections"),
+            "tools": tool_versions((*TOOLS, "jinja2")),
+        }
+        self.stages.run("report", inputs, REPORTS, action)
 
     def _manifest(self) -> None:
         from ssdconvert.stages.manifest import artefact_entries, manifest_document

@@ -14,7 +14,8 @@ from ssdconvert.build_result import StageResult
 from ssdconvert.errors import RecipeError, SsdconvertError
 from ssdconvert.workspace import Workspace, code_digest
 
-EVIDENCE = ("manifest.json", "report.md", "report.json", "detections.json", "reference.png")
+REPORTS = ("report.html", "report.md", "report.xml")
+EVIDENCE = ("manifest.json", *REPORTS, "report.json", "detections.json", "reference.png")
 
 
 class StageRunner:

@@ -38,10 +38,10 @@ def digest_of(path: Path, algorithm: str = "sha256") -> str:
 
 
 def code_digest() -> str:
-    """Return one digest over the sources of this package: a changed program rebuilds."""
+    """Return one digest over the sources and templates of this package: a changed program rebuilds."""
     folder = Path(__file__).parent
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
+    for path in sorted(p for p in folder.rglob("*") if p.suffix in (".py", ".j2", ".css")):
         digest.update(str(path.relative_to(folder).as_posix()).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 

@@ -141,6 +141,7 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
         "SSDCONVERT_RECIPES",
         "SSDCONVERT_TOOLCHAINS",
         "NO_COLOR",
+        "GITHUB_STEP_SUMMARY",
     ):
         monkeypatch.delenv(name, raising=False)
 

@@ -68,7 +68,9 @@ def test_every_promised_file_is_there(folder: Path) -> None:
     others = {
         "ssd-demo.onnx",
         "report.json",
+        "report.html",
         "report.md",
+        "report.xml",
         "reference.png",
         "detections.json",
         "manifest.json",
@@ -123,7 +125,7 @@ def test_a_changed_threshold_runs_export(copy: Path, recipe: Path) -> None:
     assert reason(result, "export") == "detections.iou_threshold changed from 0.5 to 0.45"
 
 
-@pytest.mark.parametrize("victim", ["ssd-demo.onnx", "FP16/ssd-demo.bin", "reference.png"])
+@pytest.mark.parametrize("victim", ["ssd-demo.onnx", "FP16/ssd-demo.bin", "reference.png", "report.html"])
 def test_a_damaged_artefact_is_made_again(copy: Path, victim: str) -> None:
     before = artefacts(copy / "out")
     (copy / "out" / victim).write_bytes(b"damaged")
@@ -190,7 +192,8 @@ def test_evidence_goes_before_what_it_stands_for(copy: Path, recipe: Path) -> No
     recipe.write_text(recipe.read_text("utf-8").replace("mean: [123.675", "mean: [100"), "utf-8")
     assert built(recipe, copy, until="convert").verdict == "unverified"
     left = set(artefacts(copy / "out"))
-    assert not left & {"report.json", "report.md", "manifest.json", "reference.png", "detections.json"}
+    assert not left & {"report.json", "report.html", "report.md", "report.xml", "manifest.json"}
+    assert not left & {"reference.png", "detections.json"}
 
 
 def test_a_lower_precision_alone_is_backed_by_fp32(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,3 +256,27 @@ def test_no_artefact_knows_where_it_was_made(folder: Path) -> None:
         content = (folder / "out" / relative).read_bytes()
         for word in (str(folder), str(Path.home()), str(Path(__file__).parents[1])):
             assert word.encode() not in content, (relative, word)
+
+
+def test_the_reports_need_the_result_and_the_pictures_only(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unused(*_: object) -> None:
+        raise AssertionError("no model is needed")
+
+    before = artefacts(copy / "out")
+    for name in ("report.html", "report.md", "report.xml"):
+        (copy / "out" / name).unlink()
+    monkeypatch.setattr("ssdconvert.stages.load.load", unused)
+    result = built("ssd-demo", copy)
+    assert {name for name, status in statuses(result).items() if status == "done"} == {"report", "manifest"}
+    assert artefacts(copy / "out") == before
+
+
+def test_the_page_shows_each_picture_three_times(folder: Path) -> None:
+    page = (folder / "out" / "report.html").read_text("utf-8")
+    assert page.count("data:image/jpeg;base64,") == 9
+    for name in ("shapes-1.jpg", "shapes-2.jpg", "shapes-3.jpg"):
+        assert f'alt="{name}: difference"' in page
+    assert page.count("no difference") == 3
+    assert len(page) < 3_000_000

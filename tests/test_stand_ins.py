@@ -40,8 +40,10 @@ def marked_everywhere(folder: Path, artefacts: list[dict[str, Any]]) -> None:
 
     for report in ("manifest.json", "report.json"):
         assert json.loads((folder / report).read_text("utf-8"))["stand_in"] is True
-    assert "STAND-IN" in (folder / "report.md").read_text("utf-8")
-    models = [entry["path"] for entry in artefacts if entry["path"].endswith(".xml")]
+    for report in ("report.md", "report.html"):
+        assert "STAND-IN" in (folder / report).read_text("utf-8")
+    assert "stand-in" in (folder / "report.xml").read_text("utf-8")
+    models = [entry["path"] for entry in artefacts if entry["precision"] and entry["path"].endswith(".xml")]
     assert models
     for path in models:
         assert "stand-in" in path

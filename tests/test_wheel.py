@@ -27,6 +27,7 @@ def test_the_wheel_holds_recipes_pictures_and_the_demo(wheel: Path) -> None:
     assert recipes
     assert pictures
     others = {"ssdconvert/demo/ssd-demo.pytorch", "ssdconvert/py.typed", "ssdconvert/toolchains/caffe.txt"}
+    others |= {"ssdconvert/report/report.html.j2", "ssdconvert/report/report.css"}
     assert recipes | pictures | others <= names
     assert not [name for name in names if name.startswith(("tests/", "recipes/"))]
     assert wheel.stat().st_size < 3_000_000

@@ -52,10 +52,12 @@ def build_command(names: Sequence[str], catalog: "Catalog", settings: Settings, 
             settings.progress(f"error[{error.stage}]: {error.message}")
             errors.append(error)
     from ssdconvert.cli.render import build_text
+    from ssdconvert.cli.step_summary import append_to_step_summary
 
     documents = [result.to_json() for result in results] + [error.to_json() for error in errors]
     text = "\n".join(build_text(result) for result in results)
     settings.result(text, documents[0] if len(entries) == 1 else documents)
+    append_to_step_summary([result.verification for result in results], settings)
     raise_unless_right(results, settings)
     if errors and settings.as_json:
         click.get_current_context().exit(errors[0].exit_code)

@@ -33,7 +33,7 @@ def stage_line(stage: StageResult, verbose: bool) -> str:
 def build_text(result: BuildResult) -> str:
     """Return the result of a build: the verdict, the evidence in short, and where things are."""
     assert result.verification is not None
-    places = [("picture", "reference.png"), ("report", "report.md"), ("manifest", "manifest.json")]
+    places = [("picture", "reference.png"), ("report", "report.html"), ("manifest", "manifest.json")]
     lines = [verification_text(result.verification)]
     lines += [f"  {name:9} {result.output / path}" for name, path in places]
     return "\n".join(lines)

@@ -35,8 +35,10 @@ def verify_command(name: str, catalog: "Catalog", settings: Settings, **options:
     Exits with 1 when the model is wrong or could not be shown to be right.
     """
     from ssdconvert.cli.render import verification_text
+    from ssdconvert.cli.step_summary import append_to_step_summary
 
     result = run_recipe(catalog.find(name), settings, rerun=("verify",), **options)
     assert result.verification is not None
     settings.result(verification_text(result.verification), result.verification.to_json())
+    append_to_step_summary([result.verification], settings)
     raise_unless_right([result], settings)

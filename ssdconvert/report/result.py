@@ -8,6 +8,8 @@ from typing import Any, Literal
 Status = Literal["pass", "fail", "skipped", "inconclusive"]
 Level = Literal["heads", "detections", "control", "contract"]
 SCHEMA_VERSION = 1
+HISTOGRAM_START = -10  # the decade of its first bin; float32 tells 1e-7 from nothing
+BINS_A_DECADE, BINS = 2, 20
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,9 @@ class Check:
     evidence that came with the original), `input` the picture, `output` the tensor. `required` is the
     smallest limit that would have passed. `value` is None where nothing was measured, or where the
     measured value is not a number. `executed_on` is the device that really ran (AUTO and MULTI fall back
-    silently) and `execution_precision` the type that it computed in.
+    silently) and `execution_precision` the type that it computed in. `histogram` counts the relative errors
+    of a head's numbers by size: bin i those from 10**(-10 + i/2) to 10**(-9.5 + i/2), the first also all
+    smaller ones, the last all larger ones; it is empty where there is nothing to count.
     """
 
     hop: str
@@ -37,11 +41,34 @@ class Check:
     executed_on: str = ""
     execution_precision: str = ""
     statistics: Mapping[str, float] = field(default_factory=dict)
+    histogram: tuple[int, ...] = ()
 
     @property
     def candidate(self) -> tuple[str, str, str, str]:
         """What was judged: hop, precision, device, runtime."""
         return self.hop, self.precision, self.device, self.runtime
+
+
+@dataclass(frozen=True)
+class Box:
+    """A detection: `box` is x1, y1, x2, y2 in 0..1 of the network's input."""
+
+    label: int
+    score: float
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What was detected in one picture, for a report to draw.
+
+    `candidate` says in words what made `converted`, which is None where its outputs break their contract.
+    """
+
+    input: str
+    candidate: str
+    original: tuple[Box, ...]
+    converted: tuple[Box, ...] | None
 
 
 @dataclass(frozen=True)
@@ -54,6 +81,7 @@ class Verification:
     pictures: tuple[str, ...]
     reference_detections: int
     stand_in: bool = False
+    shown: tuple[Shown, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -100,6 +128,7 @@ class Verification:
             "pictures": list(self.pictures),
             "reference_detections": self.reference_detections,
             "checks": [asdict(check) for check in self.checks],
+            "shown": [asdict(shown) for shown in self.shown],
         }
 
 
@@ -107,12 +136,23 @@ def verification_from_json(document: Mapping[str, Any]) -> Verification:
     """Return what `to_json` wrote."""
     return Verification(
         document["recipe"],
-        tuple(Check(**check) for check in document["checks"]),
+        tuple(
+            Check(**check | {"histogram": tuple(check.get("histogram", ()))}) for check in document["checks"]
+        ),
         document["reference"],
         tuple(document["pictures"]),
         document["reference_detections"],
         document.get("stand_in", False),
+        tuple(_shown(entry) for entry in document.get("shown", ())),
     )
+
+
+def _shown(entry: Mapping[str, Any]) -> Shown:
+    original, converted = (
+        None if boxes is None else tuple(Box(b["label"], b["score"], tuple(b["box"])) for b in boxes)
+        for boxes in (entry["original"], entry["converted"])
+    )
+    return Shown(entry["input"], entry["candidate"], original or (), converted)
 
 
 def judged(value: float, limit: float, at_least: bool = False) -> dict[str, Any]:

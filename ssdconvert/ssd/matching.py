@@ -105,14 +105,12 @@ class Agreement:
 
 
 def agreement(reference: Detections, candidate: Detections, floor: float, tolerance: float) -> Agreement:
-    """Pair detections of one label, of an IoU of a half at least, the most alike first.
+    """Pair detections as `counterparts` does, and compare the pairs.
 
     One without a counterpart counts unless its score is within `tolerance` of the `floor` that detections
     have to pass: of two right models one may let it in and the other not.
     """
-    overlap = iou_matrix(candidate.boxes, reference.boxes)  # [D, N]
-    possible = (overlap >= SMALLEST_IOU) & (candidate.labels[:, None] == reference.labels[None])
-    counterpart = _assign(overlap, possible)
+    counterpart, overlap = counterparts(reference, candidate)
     rows = np.flatnonzero(counterpart >= 0)
     columns = counterpart[rows]
     lonely = [
@@ -127,6 +125,20 @@ def agreement(reference: Detections, candidate: Detections, floor: float, tolera
         float(np.abs(candidate.scores[rows] - reference.scores[columns]).mean()),
         float(overlap[rows, columns].mean()),
     )
+
+
+def counterparts(
+    reference: Detections, candidate: Detections, any_label: bool = False
+) -> tuple[NDArray[np.int64], FloatArray]:
+    """Pair detections of one label, or of any, of an IoU of a half at least, the most alike first.
+
+    Returns for each of the candidate [D] its index in the reference, -1 for none, and the IoU [D, N] of all.
+    """
+    overlap = iou_matrix(candidate.boxes, reference.boxes)
+    possible = overlap >= SMALLEST_IOU
+    if not any_label:
+        possible &= candidate.labels[:, None] == reference.labels[None]
+    return _assign(overlap, possible), overlap
 
 
 def _match_class(

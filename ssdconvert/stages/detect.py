@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from ssdconvert.drawing import Mark, colour_of, drawn, in_pixels
 from ssdconvert.errors import RecipeError
 from ssdconvert.ir_file import read_ir
 from ssdconvert.outputs import OutputSpec, form_of, output_spec
 from ssdconvert.recipe import Input, Recipe
 from ssdconvert.runners.openvino_runner import OpenvinoRunner
 from ssdconvert.ssd.detections import Detections
-from ssdconvert.ssd.preprocess import Pixels, converted_input, visible_part
+from ssdconvert.ssd.preprocess import Pixels, converted_input
 from ssdconvert.workspace import written_atomically
 
 DEFAULT_THRESHOLD = 0.5
@@ -98,10 +97,7 @@ def detect(
 
 def in_words(detections: Detections, model: Deployed, pixels: Pixels) -> list[Found]:
     """Return detections with names, and boxes in pixels of the picture, cut at its edges."""
-    height, width = pixels.shape[:2]
-    left, top, right, bottom = visible_part((height, width), model.input)
-    scale, shift = np.array([right - left, bottom - top] * 2), np.array([left, top] * 2)
-    boxes = np.clip(detections.boxes.astype(np.float64) * scale + shift, 0, [width, height] * 2)
+    boxes = in_pixels(detections.boxes, pixels.shape[:2], model.input)
     names = model.names
     return [
         Found(int(label), _name(names, int(label)), round(float(score), 6), tuple(round(v, 3) for v in box))
@@ -136,48 +132,6 @@ def detections_document(
 
 def draw(pixels: Pixels, found: Sequence[Found], target: Path) -> None:
     """Write the picture with its boxes, names and scores; the format follows from the name of `target`."""
-    from PIL import Image, ImageDraw
-
-    image = Image.fromarray(pixels)
-    canvas = ImageDraw.Draw(image)
-    thickness = max(2, round(min(image.size) / 250))
-    for detection in reversed(found):  # the best one on top
-        colour = colour_of(detection.label)
-        x1, y1, x2, y2 = upright = _upright(detection.box)
-        canvas.rectangle((x1 - 1, y1 - 1, x2 + 1, y2 + 1), outline="black", width=thickness + 2)
-        canvas.rectangle(upright, outline=colour, width=thickness)
-    for detection in reversed(found):
-        _caption(canvas, image.size, detection)
+    marks = [Mark(_upright(f.box), colour_of(f.label), f"{f.name} {f.score:.2f}") for f in found]
     with written_atomically(target) as temporary:
-        image.save(temporary)
-
-
-def _caption(canvas: Any, size: tuple[int, int], detection: Found) -> None:
-    """Write name and score on a plate of the class's colour, above the box or where there is room.
-
-    Letters grow with the box, so that the captions of small neighbours do not hide each other, within
-    what is legible and what suits the picture.
-    """
-    from PIL import ImageFont
-
-    box_height = detection.box[3] - detection.box[1]
-    font = ImageFont.load_default(size=max(11, min(round(min(size) / 28), round(0.3 * box_height))))
-    text = f"{detection.name} {detection.score:.2f}"
-    left, top, right, bottom = canvas.textbbox((0, 0), text, font=font)
-    width, height = right - left + 6, bottom - top + 6
-    x = min(max(0, detection.box[0]), max(0, size[0] - width))
-    y = detection.box[1] - height
-    if y < 0:
-        y = min(max(0, detection.box[1]), max(0, size[1] - height))
-    colour = colour_of(detection.label)
-    canvas.rectangle((x, y, x + width, y + height), fill=colour, outline="black")
-    bright = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 140
-    canvas.text((x + 3 - left, y + 3 - top), text, fill="black" if bright else "white", font=font)
-
-
-def colour_of(label: int) -> tuple[int, int, int]:
-    """Return a class's colour: neighbouring labels lie far apart on the colour wheel."""
-    import colorsys
-
-    red, green, blue = colorsys.hsv_to_rgb((label * 0.618034) % 1.0, 0.85, 1.0)
-    return int(255 * red), int(255 * green), int(255 * blue)
+        drawn(pixels, marks).save(temporary)

@@ -6,6 +6,7 @@ own scale; detections by `ssdconvert.ssd.matching`; the shipped outputs by their
 original itself detects is judged too: else a recipe with another rule than the model's own would pass.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,7 +17,7 @@ from ssdconvert.gate_limits import GateLimits, head_errors, limits_of
 from ssdconvert.originals import Original
 from ssdconvert.outputs import output_spec
 from ssdconvert.recipe import Recipe
-from ssdconvert.report.result import Check, Verification, judged
+from ssdconvert.report.result import Box, Check, Shown, Verification, describe, judged
 from ssdconvert.runners import Arrays, Runner
 from ssdconvert.samples import Picture, Recorded, Sample
 from ssdconvert.ssd.boxes import FloatArray
@@ -29,12 +30,17 @@ DOUBTFUL = 0.05  # of a score above the threshold: in 8 bits such a detection ma
 
 @dataclass(frozen=True)
 class Reference:
-    """What the original says of one sample; `own` is what it detects itself, None where it ends in heads."""
+    """What the original says of one sample.
+
+    `detections` follow from its heads by the recipe's rule; `own` is what it detects itself, None where it
+    ends in heads.
+    """
 
     sample: Sample
     heads: Arrays
     probabilities: FloatArray
     boxes: FloatArray
+    detections: Detections
     own: Detections | None
 
 
@@ -52,6 +58,7 @@ def verify(
     """
     references = [_reference(recipe, original, sample) for sample in samples]
     checks: list[Check] = []
+    shown: dict[str, Shown] = {}
     for reference in references:
         checks.extend(_checks_of_the_original(recipe, original, reference))
     for candidate in candidates:
@@ -63,14 +70,20 @@ def verify(
             checks.append(_skipped(candidate, error.message))
             continue
         for reference in references:
-            checks.extend(_judge(recipe, original, candidate, runner, reference))
+            outputs = _outputs(recipe, candidate, runner, reference.sample)
+            checks.extend(_judge(recipe, original, candidate, runner, reference, outputs))
+            if candidate.shown and isinstance(reference.sample, Picture):
+                one = _shown(recipe, candidate, runner, reference, outputs)
+                shown.setdefault(one.input, one)
     seen = [(r.sample, r.heads) for r in references if isinstance(r.sample, Picture)]
     checks.extend(control_checks(recipe, original, seen, _limits_of_the_original(recipe, original)))
     checks.extend(closer_checks(checks))
-    found = sum(len(detections_of(r.probabilities, r.boxes, recipe.detections)) for r in references)
+    found = sum(len(reference.detections) for reference in references)
     names = tuple(sample.name for sample in samples)
     runtime = original.runner.runtime
-    return Verification(recipe.name, tuple(checks), runtime, names, found, recipe.is_stand_in)
+    return Verification(
+        recipe.name, tuple(checks), runtime, names, found, recipe.is_stand_in, tuple(shown.values())
+    )
 
 
 def _limits_of_the_original(recipe: Recipe, original: Original) -> GateLimits:
@@ -83,7 +96,8 @@ def _reference(recipe: Recipe, original: Original, sample: Sample) -> Reference:
     heads = original.heads_in(outputs)
     own = original.own.read(outputs, output_spec(recipe)) if original.own else None
     probabilities, boxes = original.heads.decoded(heads)
-    return Reference(sample, {DECODED_BOXES: boxes[None]} | heads, probabilities, boxes, own)
+    detections = detections_of(probabilities, boxes, recipe.detections)
+    return Reference(sample, {DECODED_BOXES: boxes[None]} | heads, probabilities, boxes, detections, own)
 
 
 def _checks_of_the_original(recipe: Recipe, original: Original, reference: Reference) -> Iterator[Check]:
@@ -103,13 +117,43 @@ def _checks_of_the_original(recipe: Recipe, original: Original, reference: Refer
         yield from _detection_checks(base, recipe, reference, recorded, limits)
 
 
-def _judge(
-    recipe: Recipe, original: Original, candidate: Candidate, runner: Runner, reference: Reference
-) -> Iterator[Check]:
-    """Run a candidate on one sample and yield its checks."""
-    sample = reference.sample
+def _outputs(recipe: Recipe, candidate: Candidate, runner: Runner, sample: Sample) -> Arrays:
     prepared = (sample.for_original if candidate.normalised else sample.for_converted)(recipe.input)
-    outputs = runner.run({recipe.input.name: prepared})
+    return runner.run({recipe.input.name: prepared})
+
+
+def _shown(
+    recipe: Recipe, candidate: Candidate, runner: Runner, reference: Reference, outputs: Arrays
+) -> Shown:
+    """Keep what both sides detect on one picture, for the report to draw."""
+    spec = output_spec(recipe)
+    whole = candidate.form is not None and not candidate.form.broken(outputs, spec)
+    words = describe((candidate.hop, candidate.precision, candidate.device, runner.runtime))
+    converted = _boxes(candidate.form.read(outputs, spec)) if candidate.form and whole else None
+    return Shown(reference.sample.name, words, _boxes(reference.detections), converted)
+
+
+def _boxes(detections: Detections) -> tuple[Box, ...]:
+    """Round detections to what a drawing can show: 1e-5 is a hundredth of a pixel at 1200."""
+    return tuple(
+        Box(int(label), round(float(score), 6), tuple(round(value, 5) for value in box))
+        for label, score, box in zip(
+            detections.labels, detections.scores, detections.boxes.tolist(), strict=True
+        )
+        if all(map(math.isfinite, box))
+    )
+
+
+def _judge(
+    recipe: Recipe,
+    original: Original,
+    candidate: Candidate,
+    runner: Runner,
+    reference: Reference,
+    outputs: Arrays,
+) -> Iterator[Check]:
+    """Yield the checks of what a candidate makes of one sample."""
+    sample = reference.sample
     spec = output_spec(recipe)
     limits = limits_of(recipe, candidate.precision)
     base = Check(
@@ -156,6 +200,7 @@ def _head_checks(
             output=error.head,
             metric=error.metric,
             statistics=error.statistics,
+            histogram=error.histogram,
             **judged(error.value, error.limit),
         )
 
@@ -212,7 +257,7 @@ def _agreement_checks(
     base: Check, recipe: Recipe, reference: Reference, found: Detections, limits: GateLimits, share: float
 ) -> Iterator[Check]:
     """Compare detections as statistics."""
-    expected = detections_of(reference.probabilities, reference.boxes, recipe.detections)
+    expected = reference.detections
     result = agreement(expected, found, recipe.detections.score_threshold, DOUBTFUL)
     base = replace(base, level="detections", statistics={"expected": len(expected), "found": len(found)})
     yield replace(base, metric="min share matched", **judged(result.share, share, at_least=True))

@@ -95,7 +95,7 @@ def test_text_tells_the_verdict_and_where_things_are(run: Callable[..., Any], de
     ended = run("build", "ssd-demo")
     assert ended.out.startswith("ssd-demo: pass\n")
     assert "build/ssd-demo/reference.png" in ended.out
-    assert "build/ssd-demo/report.md" in ended.out
+    assert "build/ssd-demo/report.html" in ended.out
     assert "FP16 IR on CPU" in ended.out
 
 

@@ -1,10 +1,11 @@
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from ssdconvert.report.markdown import to_markdown, worst_checks
-from ssdconvert.report.result import Check, Verification, judged, verification_from_json
+from ssdconvert.report.result import Box, Check, Shown, Verification, judged, verification_from_json
 
 
 def check(number: float, limit: float = 1.0, **changes: Any) -> Check:
@@ -68,7 +69,13 @@ def test_the_verdict(result: Verification, verdict: str) -> None:
 
 
 def test_json_holds_everything() -> None:
-    result = verification(check(0.1), check(2.0, input="b.jpg", statistics={"mean": 0.5}))
+    result = replace(
+        verification(check(0.1), check(2.0, input="b.jpg", statistics={"mean": 0.5}, histogram=(0, 3))),
+        shown=(
+            Shown("a.jpg", "FP32 IR", (Box(1, 0.5, (0.0, 0.1, 0.2, 0.3)),), ()),
+            Shown("b.jpg", "FP32 IR", (), None),
+        ),
+    )
     document = json.loads(json.dumps(result.to_json(), allow_nan=False))
     assert verification_from_json(document) == result
     promised = {

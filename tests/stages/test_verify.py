@@ -12,7 +12,7 @@ import pytest
 from ssdconvert.build_plan import plan
 from ssdconvert.candidates import Candidate, candidates_of
 from ssdconvert.errors import MissingDevice
-from ssdconvert.gate_limits import DEFAULT_LIMITS, limits_of
+from ssdconvert.gate_limits import DEFAULT_LIMITS, histogram_of, limits_of
 from ssdconvert.outputs import STATIC, output_spec
 from ssdconvert.report.result import Verification
 from ssdconvert.runners import Arrays
@@ -262,3 +262,46 @@ def test_a_wrong_threshold_is_seen_at_any_precision(
     failed = {(c.precision, c.output) for c in result.checks if c.status == "fail"}
     assert (precision, "own heads") in failed
     assert {found for found, _ in failed} == {precision}
+
+
+def test_errors_are_counted_by_size() -> None:
+    error = np.array([[0.0, 1e-12, 2e-10, 2e-5], [4e-5, 0.5, 3.0, 2e-5]])
+    counts = histogram_of(error)
+    assert len(counts) == 20
+    assert {place: count for place, count in enumerate(counts) if count} == {0: 3, 10: 2, 11: 1, 19: 2}
+    assert histogram_of(np.array([0.1, np.nan])) == ()
+
+
+def test_heads_have_a_histogram_of_all_their_numbers(tiny: Any) -> None:
+    result = judge(tiny)
+    heads = [check for check in result.checks if check.level == "heads"]
+    places = {
+        name: array.size
+        for name, array in tiny.original.run(
+            tiny.pictures[0].for_original(tiny.recipe.input), tiny.recipe.input.name
+        ).items()
+    }
+    assert heads
+    for check in heads:
+        assert sum(check.histogram) == places[check.output]
+        worst = max(place for place, count in enumerate(check.histogram) if count)
+        assert check.value is not None
+        assert worst == 0 or 10 ** (-10 + worst / 2) <= check.value < 10 ** (-9.5 + worst / 2)
+
+
+def test_what_both_sides_detect_is_kept_for_the_report(tiny: Any) -> None:
+    result = judge(tiny, {"FP16": tiny.irs["FP16"]})
+    assert [shown.input for shown in result.shown] == [picture.name for picture in tiny.pictures]
+    assert sum(len(shown.original) for shown in result.shown) == result.reference_detections
+    for shown in result.shown:
+        assert shown.candidate.startswith("FP16 IR on CPU")
+        assert shown.converted
+        assert {box.label for box in shown.original} <= {1, 2}
+
+
+def test_outputs_that_break_their_contract_are_not_shown(tiny: Any) -> None:
+    candidate = Candidate(
+        "ir", "FP32", "CPU", False, lambda: Altered(tiny, nan_in_boxes), tiny.original.tensors, shown=True
+    )
+    result = verify(tiny.recipe, tiny.original, [candidate], tiny.pictures)
+    assert [shown.converted for shown in result.shown] == [None] * len(tiny.pictures)

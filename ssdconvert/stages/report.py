@@ -1,0 +1,65 @@
+"""Report: what verification found, for people (Markdown, HTML) and for continuous integration (JUnit XML)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ssdconvert.pictures import read_picture
+from ssdconvert.recipe import Recipe
+from ssdconvert.report.comparison import PictureRow, picture_row
+from ssdconvert.report.html import to_html
+from ssdconvert.report.junit import to_junit
+from ssdconvert.report.markdown import to_markdown
+from ssdconvert.report.result import Box, Verification
+from ssdconvert.ssd.detections import Detections
+from ssdconvert.stage_runner import REPORTS
+from ssdconvert.versions import tool_versions
+from ssdconvert.workspace import written_atomically
+
+MOST_PICTURES = 8  # in the page, which so stays under 3 MB
+
+
+def report(
+    recipe: Recipe, verification: Verification, pictures: Sequence[tuple[str, Path]], folder: Path
+) -> str:
+    """Write `REPORTS` into a folder and return what is told of them; `pictures` are those of the recipe."""
+    rows = picture_rows(recipe, verification, pictures)
+    texts = {
+        "report.html": to_html(verification, rows, tool_versions(), recipe.title),
+        "report.md": to_markdown(verification),
+        "report.xml": to_junit(verification),
+    }
+    for name, text in texts.items():
+        with written_atomically(folder / name) as temporary:
+            temporary.write_text(text, "utf-8")
+    return ", ".join(REPORTS)
+
+
+def picture_rows(
+    recipe: Recipe, verification: Verification, pictures: Sequence[tuple[str, Path]]
+) -> list[PictureRow]:
+    """Draw what was detected, first on the pictures on which a check failed; `MOST_PICTURES` at most."""
+    paths = dict(pictures)
+    failed = {check.input for check in verification.checks if check.status == "fail"}
+    shown = sorted(
+        (one for one in verification.shown if one.input in paths), key=lambda one: one.input not in failed
+    )
+    return [
+        picture_row(
+            recipe,
+            one.input,
+            read_picture(paths[one.input]),
+            _detections(one.original),
+            None if one.converted is None else _detections(one.converted),
+        )
+        for one in shown[:MOST_PICTURES]
+    ]
+
+
+def _detections(boxes: Sequence[Box]) -> Detections:
+    return Detections(
+        np.array([box.box for box in boxes], np.float32).reshape(-1, 4),
+        np.array([box.label for box in boxes], np.int64),
+        np.array([box.score for box in boxes], np.float32),
+    )
