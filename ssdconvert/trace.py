@@ -66,36 +66,58 @@ def trace(
 
     The feeds are one picture, as either side takes it.
     """
-    theirs = {tensor.name: tensor for tensor in second.listed(second_feeds)}
-    shared = [tensor for tensor in first.listed(first_feeds) if tensor.name in theirs]
-    sizes = [tensor.size or theirs[tensor.name].size or batch_bytes // UNKNOWN_SHARE for tensor in shared]
+    pairs = _pairs(first.listed(first_feeds), second.listed(second_feeds), batch_bytes // UNKNOWN_SHARE)
     points: list[TracePoint] = []
     skipped = 0
-    for batch in _batches(shared, sizes, batch_bytes):
-        names = [tensor.name for tensor in batch]
-        expected, actual = first.run(names, first_feeds), second.run(names, second_feeds)
-        for tensor in batch:
-            pair = expected.pop(tensor.name), actual.pop(tensor.name)
-            if not _comparable(*pair):
+    for batch in _batches(pairs, batch_bytes):
+        expected = first.run([pair.first for pair in batch], first_feeds)
+        actual = second.run([pair.second for pair in batch], second_feeds)
+        for pair in batch:
+            arrays = expected.pop(pair.first), actual.pop(pair.second)
+            if _comparable(*arrays):
+                errors = _errors(*arrays)
+                points.append(TracePoint(len(points), pair.second, pair.op, arrays[0].shape, *errors))
+            else:
                 skipped += 1
-                continue
-            errors = _errors(*pair)
-            points.append(TracePoint(len(points), tensor.name, tensor.op, pair[0].shape, *errors))
     return Trace(tuple(points), skipped)
 
 
-def _batches(
-    tensors: Sequence[InnerTensor], sizes: Sequence[int], batch_bytes: int
-) -> Iterator[list[InnerTensor]]:
-    """Yield the tensors in order, as many at a time as fit, at least one."""
-    batch: list[InnerTensor] = []
+@dataclass(frozen=True)
+class _Pair:
+    """A tensor's name on either side, its operation, its size in bytes."""
+
+    first: str
+    second: str
+    op: str
+    size: int
+
+
+def _pairs(first: Sequence[InnerTensor], second: Sequence[InnerTensor], unknown_size: int) -> list[_Pair]:
+    """Return what both have by name, in the first's order; a folded one by the name that it has in the second."""
+    theirs = {tensor.name: tensor for tensor in second}
+    folded = {
+        tensor.folded_into for tensor in first if tensor.name not in theirs and tensor.folded_into in theirs
+    }
+    pairs = []
+    for tensor in first:
+        name = (tensor.folded_into in folded and tensor.folded_into) or tensor.name
+        if name in theirs and tensor.name not in folded:
+            size = tensor.size or theirs[name].size or unknown_size
+            op = tensor.op if name == tensor.name else theirs[name].op
+            pairs.append(_Pair(tensor.name, name, op, size))
+    return pairs
+
+
+def _batches(pairs: Sequence[_Pair], batch_bytes: int) -> Iterator[list[_Pair]]:
+    """Yield the pairs in order, as many at a time as fit, at least one."""
+    batch: list[_Pair] = []
     filled = 0
-    for tensor, size in zip(tensors, sizes, strict=True):
-        if batch and filled + size > batch_bytes:
+    for pair in pairs:
+        if batch and filled + pair.size > batch_bytes:
             yield batch
             batch, filled = [], 0
-        batch.append(tensor)
-        filled += size
+        batch.append(pair)
+        filled += pair.size
     if batch:
         yield batch
 

@@ -1,5 +1,6 @@
 """The tensors inside a model, by name: which there are, and what they hold for one input."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
@@ -20,11 +21,16 @@ Feeds = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class InnerTensor:
-    """A tensor's name, the operation that computes it, and its size in bytes, None where it is not known."""
+    """A tensor's name, the operation that computes it, and its size in bytes, None where it is not known.
+
+    `folded_into` names the output of the convolution before it, where the operation is a batch normalisation
+    and nothing else reads that: a file into which it was folded computes this tensor by that name.
+    """
 
     name: str
     op: str
     size: int | None = None
+    folded_into: str | None = None
 
 
 class InnerTensors(Protocol):
@@ -58,15 +64,15 @@ class OnnxTensors:
         model = onnx.shape_inference.infer_shapes(onnx.load(self.path))
         keep_what_leads_to(model.graph, list(self.heads))
         sizes = {entry.name: _size(entry) for entry in (*model.graph.value_info, *model.graph.output)}
+        folded = _folded_normalisations(model.graph)
         reached, found = set(feeds), []
         for node in model.graph.node:
-            if not reached.isdisjoint(node.input):
-                reached.update(name for name in node.output if name)
-                found += [
-                    InnerTensor(self.shared_names.get(name, name), node.op_type, sizes.get(name))
-                    for name in node.output
-                    if name
-                ]
+            if reached.isdisjoint(node.input):
+                continue
+            reached.update(filter(None, node.output))
+            for name in filter(None, node.output):
+                shared = self.shared_names.get(name, name)
+                found.append(InnerTensor(shared, node.op_type, sizes.get(name), folded.get(name)))
         return found
 
     def run(self, names: Sequence[str], feeds: Feeds) -> Arrays:
@@ -75,7 +81,7 @@ class OnnxTensors:
 
         own_names = {shared: own for own, shared in self.shared_names.items()}
         wanted = {name: own_names.get(name, name) for name in names}
-        outputs = OnnxRunner(self.path, list(wanted.values()), self.exact).run(feeds)
+        outputs = OnnxRunner(self.path, list(wanted.values()), self.exact, cut=True).run(feeds)
         return {name: outputs[own] for name, own in wanted.items()}
 
 
@@ -105,7 +111,7 @@ class OpenvinoTensors:
         """Return these tensors, at the precision that the gate runs at."""
         from ssdconvert.runners.openvino_runner import OpenvinoRunner
 
-        outputs = OpenvinoRunner(self.path, self.device, list(names), self.prepare).run(feeds)
+        outputs = OpenvinoRunner(self.path, self.device, list(names), self.prepare, cut=True).run(feeds)
         return {name: outputs[name] for name in names}
 
 
@@ -115,7 +121,7 @@ def named_by_operation(model: Any) -> None:
     Its own tensor names are those of tops, which layers that work in place share.
     """
     for operation in model.get_ordered_ops():
-        if operation.get_output_size() == 1:
+        if operation.get_output_size() == 1 and operation.get_type_name() != "Result":
             operation.output(0).get_tensor().set_names({operation.get_friendly_name()})
 
 
@@ -137,6 +143,19 @@ class OpencvTensors:
         from ssdconvert.runners.opencv_runner import OpencvRunner
 
         return OpencvRunner(self.prototxt, self.caffemodel, names).run(feeds)
+
+
+def _folded_normalisations(graph: "onnx.GraphProto") -> dict[str, str]:
+    """Return output -> input of each BatchNormalization that can be folded into the convolution before it."""
+    readers = Counter(name for node in graph.node for name in node.input)
+    convolutions = {node.output[0] for node in graph.node if node.op_type == "Conv"}
+    return {
+        node.output[0]: node.input[0]
+        for node in graph.node
+        if node.op_type == "BatchNormalization"
+        and node.input[0] in convolutions
+        and readers[node.input[0]] == 1
+    }
 
 
 def _size(entry: "onnx.ValueInfoProto") -> int | None:

@@ -6,6 +6,7 @@ batch normalisation that the exporter folded into the convolution before it has 
 computes has the name of that convolution's output.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,8 +55,11 @@ class TorchTensors:
         def keep(name: str, tensor: "torch.Tensor") -> None:
             if name in names:
                 found[name] = tensor.numpy().copy()
+            elif len(found) == len(names):
+                raise _Enough
 
-        self._watch(keep, feeds)
+        with contextlib.suppress(_Enough):
+            self._watch(keep, feeds)
         return found
 
     def _watch(self, see: Callable[[str, "torch.Tensor"], None], feeds: Feeds) -> None:
@@ -77,6 +81,10 @@ class TorchTensors:
                 hook.remove()
         for name, tensor in zip(self.heads, outputs, strict=True):
             see(name, tensor)
+
+
+class _Enough(Exception):
+    """All that is wanted of a run has been seen."""
 
 
 class _Watch:
