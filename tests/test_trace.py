@@ -82,6 +82,15 @@ def test_other_shapes_and_integers_are_counted_and_left_out() -> None:
     assert result.skipped == 3
 
 
+def test_what_has_the_shape_of_the_input_is_left_out() -> None:
+    """Channels may be in either order there, as in front of the first convolution of a quantised IR."""
+    pixels = np.arange(12, dtype=np.float32).reshape(1, 3, 2, 2)
+    first, second = {"quantised": pixels, "conv": pixels[:, :2]}, {"quantised": pixels[:, ::-1]}
+    result = trace(Held(first), Held(second | {"conv": pixels[:, :2]}), {"x": pixels}, {"x": pixels})
+    assert [point.tensor for point in result.points] == ["conv"]
+    assert result.skipped == 1
+
+
 def test_half_precision_does_not_overflow_the_difference() -> None:
     first, second = np.float16([60000, 1]), np.float16([-60000, 1])
     assert trace(Held({"a": first}), Held({"a": second}), {}, {}).points[0].max_error == pytest.approx(2)

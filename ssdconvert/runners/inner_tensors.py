@@ -58,19 +58,21 @@ class OnnxTensors:
     shared_names: Mapping[str, str] = field(default_factory=dict)
 
     def listed(self, feeds: Feeds) -> list[InnerTensor]:
-        """Return what the heads depend on."""
+        """Return what the heads depend on and is of a known type; ONNX Runtime's own operators give none."""
         import onnx
 
         model = onnx.shape_inference.infer_shapes(onnx.load(self.path))
         keep_what_leads_to(model.graph, list(self.heads))
-        sizes = {entry.name: _size(entry) for entry in (*model.graph.value_info, *model.graph.output)}
+        entries = {entry.name: entry for entry in (*model.graph.value_info, *model.graph.output)}
+        known = {name for name, entry in entries.items() if entry.type.tensor_type.elem_type} | {*self.heads}
+        sizes = {name: _size(entry) for name, entry in entries.items()}
         folded = _folded_normalisations(model.graph)
         reached, found = set(feeds), []
         for node in model.graph.node:
             if reached.isdisjoint(node.input):
                 continue
             reached.update(filter(None, node.output))
-            for name in filter(None, node.output):
+            for name in (output for output in node.output if output in known):
                 shared = self.shared_names.get(name, name)
                 found.append(InnerTensor(shared, node.op_type, sizes.get(name), folded.get(name)))
         return found

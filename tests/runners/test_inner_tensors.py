@@ -69,6 +69,18 @@ def test_onnx_lists_what_leads_from_the_input_to_the_heads(graph: Path) -> None:
     assert (found["relu"] >= 0).all()
 
 
+def test_a_tensor_of_unknown_type_is_not_listed(graph: Path) -> None:
+    """ONNX knows nothing of ONNX Runtime's own operators; taken for float, the graph would not load."""
+    model = onnx.load(graph)
+    model.graph.node.insert(3, helper.make_node("Own", ["relu"], ["own"], domain="com.microsoft"))
+    model.graph.node[5].input[0] = "own"
+    assert model.graph.node[5].op_type == "Mul"
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    onnx.save(model, graph)
+    names = [tensor.name for tensor in OnnxTensors(graph, ["head"]).listed(FEEDS)]
+    assert names == ["conv", "norm", "relu", "head"]
+
+
 def test_an_ir_has_the_tensors_of_its_graph_by_name(graph: Path, tmp_path: Path) -> None:
     import openvino
 
