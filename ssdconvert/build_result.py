@@ -18,6 +18,7 @@ class BuildOptions:
     devices: tuple[str, ...] = ("CPU",)
     required_devices: tuple[str, ...] = ()
     rerun: tuple[str, ...] = ()  # stages that run even when they are up to date
+    trace: bool = False  # compare inner tensors at every hop
 
 
 @dataclass(frozen=True)

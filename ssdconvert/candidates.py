@@ -9,12 +9,14 @@ from ssdconvert.originals import Original
 from ssdconvert.outputs import STATIC, OutputForm
 from ssdconvert.recipe_source import CaffeSource
 from ssdconvert.runners import Runner
+from ssdconvert.runners.inner_tensors import InnerTensors, OnnxTensors, OpenvinoTensors, named_by_operation
 from ssdconvert.runners.onnx_runner import OnnxRunner
 from ssdconvert.runners.openvino_runner import OpenvinoRunner
 from ssdconvert.ssd.heads import CLASS_PROBABILITIES, DECODED_BOXES, HeadTensor
 from ssdconvert.workspace import EXPORTED
 
 Tensors = Mapping[str, HeadTensor]
+Pair = tuple[InnerTensors, InnerTensors]
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class Candidate:
     `normalised` says whether it takes the original's input or 0..255, `tensors` where its heads are by our
     names, `form` how it hands out detections, None where it does not. `is_reference` marks the file that
     the reference is, in the same engine: it can only agree with itself; `shown` one whose detections the
-    report draws, the first of those that run.
+    report draws, the first of those that run. `inner` are the tensors of the file that it was made from,
+    which takes the original's input, and its own; None where names are not shared.
     """
 
     hop: str
@@ -36,18 +39,22 @@ class Candidate:
     form: OutputForm | None = STATIC
     is_reference: bool = False
     shown: bool = False
+    inner: Pair | None = None
 
 
 def candidates_of(
     plan: Plan, original: Original, folder: Path, devices: Sequence[str], evidence: Path | None = None
 ) -> Iterator[Candidate]:
     """Yield what a build has made in `folder`, in the order in which it was made, and a published twin."""
+    before = original.inner(folder / EXPORTED) if original.inner else None
     if plan.through_onnx:
-        yield _graph("onnx", plan, original, folder / EXPORTED)
-        yield _graph("simplified", plan, original, folder / plan.onnx)
-    for precision, path in plan.irs.items():
+        for hop, path in (("onnx", folder / EXPORTED), ("simplified", folder / plan.onnx)):
+            inner = OnnxTensors(path, original.heads.names, original.quantised)
+            yield _graph(hop, plan, original, path, (before, inner) if before else None)
+            before = inner
+    for precision, relative in plan.irs.items():
         for device in devices:
-            yield _ir(plan, original, precision, folder / path, device)
+            yield _ir(plan, original, precision, folder / relative, device, before)
     if isinstance(plan.recipe.source, CaffeSource) and plan.recipe.source.twin and evidence:
         names = plan.recipe.source.twin.scores, plan.recipe.source.twin.boxes
         tensors = {
@@ -57,7 +64,7 @@ def candidates_of(
         yield Candidate("twin", "FP32", "CPU", True, lambda: OnnxRunner(evidence), tensors, None)
 
 
-def _graph(hop: str, plan: Plan, original: Original, path: Path) -> Candidate:
+def _graph(hop: str, plan: Plan, original: Original, path: Path, inner: Pair | None) -> Candidate:
     tensors = _our_tensors(original)
     return Candidate(
         hop,
@@ -66,10 +73,13 @@ def _graph(hop: str, plan: Plan, original: Original, path: Path) -> Candidate:
         True,
         lambda: OnnxRunner(path, list(tensors), exact=original.quantised),
         tensors,
+        inner=inner,
     )
 
 
-def _ir(plan: Plan, original: Original, precision: str, path: Path, device: str) -> Candidate:
+def _ir(
+    plan: Plan, original: Original, precision: str, path: Path, device: str, before: InnerTensors | None
+) -> Candidate:
     """Return an IR: one that ssdconvert made has the heads by our names, a ready one by its own."""
     tensors, form = _our_tensors(original), STATIC
     if original.keeps_outputs and original.own is not None:
@@ -80,7 +90,9 @@ def _ir(plan: Plan, original: Original, precision: str, path: Path, device: str)
         return OpenvinoRunner(path, device, [tensor.name for tensor in tensors.values()], original.prepare)
 
     shown = precision == plan.precisions[0]
-    return Candidate("ir", precision, device, False, opened, tensors, form, ready, shown)
+    prepare = (lambda model: None) if plan.through_onnx else named_by_operation
+    inner = (before, OpenvinoTensors(path, device, prepare)) if before else None
+    return Candidate("ir", precision, device, False, opened, tensors, form, ready, shown, inner)
 
 
 def _our_tensors(original: Original) -> Tensors:

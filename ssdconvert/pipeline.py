@@ -226,7 +226,9 @@ class _Build:
                 self.plan, self.original, self.workspace.folder, self.options.devices, evidence
             )
             required = self.options.required_devices
-            verification = verify(self.recipe, self.original, candidates, samples, required)
+            verification = verify(
+                self.recipe, self.original, candidates, samples, required, self.options.trace
+            )
             self.result.verification = verification
             write_json(path("report.json"), verification.to_json())
             return f"{verification.verdict}, {len(verification.checks)} checks"

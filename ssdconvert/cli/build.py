@@ -107,6 +107,7 @@ def run_recipe(
     rerun: tuple[str, ...] = (),
     stand_in: bool = False,
     many: bool = False,
+    trace: bool = False,
 ) -> "BuildResult":
     """Run one recipe's stages, telling of each on stderr."""
     from ssdconvert.build_result import BuildOptions
@@ -128,6 +129,7 @@ def run_recipe(
         wanted,
         tuple(required),
         rerun,
+        trace,
     )
     settings.progress(f"{entry.recipe.name}: {entry.recipe.title}")
     return build(

@@ -7,7 +7,7 @@ import click
 
 from ssdconvert.build_result import BuildResult, StageResult
 from ssdconvert.report.markdown import worst_checks
-from ssdconvert.report.result import Check, Verification, describe
+from ssdconvert.report.result import Check, Verification, describe, divergence_text
 from ssdconvert.stages.detect import Found
 
 COLOURS = {"done": "green", "cached": "cyan", "pass": "green", "failed": "red", "fail": "red"}
@@ -55,6 +55,7 @@ def verification_text(verification: Verification) -> str:
         judged.setdefault(describe(check.candidate), []).append(check)
     width = max(map(len, judged), default=0)
     lines += [_candidate_line(f"{name:{width}}", checks) for name, checks in judged.items()]
+    lines += [f"  trace: {divergence_text(trace)}" for trace in verification.traces]
     return "\n".join(lines)
 
 

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 @click.command("verify", short_help="The gate: is the IR still the model?")
 @click.argument("name")
+@click.option(
+    "--trace",
+    is_flag=True,
+    help="Compare inner tensors at every hop.  [default: at the first hop whose heads are wrong]",
+)
 @output_folder_option
 @device_option
 @require_device_option

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from ssdconvert.outputs import OutputForm
 from ssdconvert.runners import Arrays, Runner
+from ssdconvert.runners.inner_tensors import InnerTensors
 from ssdconvert.ssd.heads import Heads, HeadTensor
 
 
@@ -20,6 +22,8 @@ class Original:
     suppresses as the original does and has its outputs, instead of a tail of ours. `quantised`: it computes
     in integers, and no two engines do that alike. `prepare` names the tensors of a read IR that have no
     name. `in_order_of_score`: its heads are sorted, so that those of two runs cannot be compared row by row.
+    `inner` returns its inner tensors, by the names that they have in the graph exported to a path; None where
+    what is made of it shares no names with it.
     """
 
     heads: Heads
@@ -33,6 +37,7 @@ class Original:
     prepare: Callable[[Any], Any] = lambda model: None
     in_order_of_score: bool = False
     notes: tuple[str, ...] = ()
+    inner: Callable[[Path], InnerTensors] | None = None
 
     def heads_in(self, outputs: Mapping[str, NDArray[Any]]) -> Arrays:
         """Return the heads by our names from outputs of the original by its own."""

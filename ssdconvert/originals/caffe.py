@@ -11,6 +11,7 @@ from ssdconvert.originals.fit import coding_in, fitted, heads_named
 from ssdconvert.outputs import DETECTION_OUT, form_of
 from ssdconvert.recipe import Recipe
 from ssdconvert.recipe_source import CaffeSource
+from ssdconvert.runners.inner_tensors import OpencvTensors
 from ssdconvert.ssd.heads import Heads, HeadTensor
 
 
@@ -27,11 +28,12 @@ def load_caffe(recipe: Recipe, source: CaffeSource, prototxt: Path, caffemodel: 
             hint="correct input.name or input.shape in the recipe",
             stage="load",
         )
+    inner = OpencvTensors(prototxt, caffemodel)
     if source.heads is not None:
         heads = heads_named(recipe, source.heads)
         tensors = {heads.scores: HeadTensor(source.heads.scores), heads.boxes: HeadTensor(source.heads.boxes)}
         runner = OpencvRunner(prototxt, caffemodel, [tensor.name for tensor in tensors.values()])
-        return _fitted(recipe, Original(heads, 0, prototxt, runner, tensors))
+        return _fitted(recipe, Original(heads, 0, prototxt, runner, tensors, inner=lambda exported: inner))
     layer = detection_output(prototxt, network)
     offsets, probabilities, priors = layer.bottoms[:3]
     runner = OpencvRunner(prototxt, caffemodel, [DETECTION_OUT, offsets, probabilities, priors])
@@ -43,7 +45,10 @@ def load_caffe(recipe: Recipe, source: CaffeSource, prototxt: Path, caffemodel: 
         heads.boxes: HeadTensor(offsets, "flat"),
     }
     own = form_of([DETECTION_OUT])
-    return _fitted(recipe, Original(heads, 0, prototxt, runner, tensors, own, keeps_outputs=True))
+    original = Original(
+        heads, 0, prototxt, runner, tensors, own, keeps_outputs=True, inner=lambda exported: inner
+    )
+    return _fitted(recipe, original)
 
 
 def detection_output(prototxt: Path, network: Network) -> Layer:

@@ -13,6 +13,7 @@ from ssdconvert.outputs import STATIC, OutputForm, form_of
 from ssdconvert.recipe import Recipe
 from ssdconvert.recipe_source import OnnxSource
 from ssdconvert.runners import Arrays
+from ssdconvert.runners.inner_tensors import OnnxTensors
 from ssdconvert.ssd.heads import Heads, HeadTensor
 
 if TYPE_CHECKING:
@@ -49,7 +50,11 @@ def load_onnx(recipe: Recipe, source: OnnxSource, path: Path) -> Original:
             stage="load",
         )
     placed = dict(zip(heads.names, tensors.values(), strict=True))
-    original = Original(heads, 0, path, runner, placed, own, quantised=quantised)
+    ours = {tensor.name: name for name, tensor in placed.items() if tensor.layout == "rows"}
+    inner = OnnxTensors(path, [tensor.name for tensor in placed.values()], quantised, ours)
+    original = Original(
+        heads, 0, path, runner, placed, own, quantised=quantised, inner=lambda exported: inner
+    )
     fitting = fitted(recipe, original, path.name, _arrays_of_heads(recipe, original))
     if own is not None and recipe.detections.per_class < fitting.default_boxes:
         raise ConversionError(

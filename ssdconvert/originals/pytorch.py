@@ -21,6 +21,7 @@ def load_pytorch(recipe: Recipe, source: PytorchSource, path: Path) -> Original:
     import torch
 
     from ssdconvert.runners.torch_runner import TorchRunner
+    from ssdconvert.runners.torch_tensors import TorchTensors
 
     height, width = recipe.input.shape[2:]
     network = build_network(source.network, height, width, recipe.classes, source.options)
@@ -34,7 +35,10 @@ def load_pytorch(recipe: Recipe, source: PytorchSource, path: Path) -> Original:
     heads = Heads(coding, recipe.detections.clip, logits=True)
     names = {name: HeadTensor(name) for name in heads.names}
     runner = TorchRunner(network, heads.names)
-    return Original(heads, len(coding.default_boxes), network, runner, names, notes=checkpoint.notes)
+    return Original(
+        heads, len(coding.default_boxes), network, runner, names, notes=checkpoint.notes,
+        inner=lambda exported: TorchTensors(network, exported, heads.names),
+    )  # fmt: skip
 
 
 def coding_of_network(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from ssdconvert.report.result import Check, Verification, describe
+from ssdconvert.report.result import Check, Verification, describe, divergence_text
 
 STAND_IN_WARNING = "**STAND-IN**: the weights come from a seed and detect nothing real. Do not deploy it."
 
@@ -17,6 +17,7 @@ def to_markdown(verification: Verification) -> str:
         f"Reference: the original in {verification.reference}, {verification.reference_detections} detections "
         f"on {len(verification.pictures)} pictures ({', '.join(verification.pictures)}).",
         "",
+        *_traces(verification),
         "| candidate | level | measured | worst value | limit | smallest limit that passes | picture | status |",
         "|---|---|---|---|---|---|---|---|",
     ]
@@ -32,6 +33,15 @@ def worst_checks(checks: Iterable[Check]) -> list[Check]:
         if key not in worst or _badness(check) > _badness(worst[key]):
             worst[key] = check
     return list(worst.values())
+
+
+def _traces(verification: Verification) -> list[str]:
+    lines = [f"* {divergence_text(trace)}" for trace in verification.traces]
+    return (
+        ["Tensors in order of execution, each beside that of the file before:", "", *lines, ""]
+        if lines
+        else []
+    )
 
 
 def _badness(check: Check) -> tuple[int, float]:

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from ssdconvert.trace import Trace, TracePoint
+
 Status = Literal["pass", "fail", "skipped", "inconclusive"]
 Level = Literal["heads", "detections", "control", "contract"]
 SCHEMA_VERSION = 1
@@ -72,6 +74,39 @@ class Shown:
 
 
 @dataclass(frozen=True)
+class HopTrace:
+    """The tensors of a candidate beside those of the file that it was made from, on one input.
+
+    `summed`: the limit is of sums of errors, as for quantised models. `reason` says why nothing was compared.
+    """
+
+    hop: str
+    precision: str
+    device: str
+    input: str
+    limit: float
+    summed: bool = False
+    trace: Trace = field(default_factory=Trace)
+    reason: str = ""
+
+    @property
+    def divergence(self) -> TracePoint | None:
+        """The first tensor over the limit; as many as its `depth` before it are good."""
+        return self.trace.first_over(self.limit, self.summed)
+
+    def error(self, point: TracePoint) -> float | None:
+        """Return the error of a point that the limit is for."""
+        return point.mean_error if self.summed else point.max_error
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry of `traces`."""
+        document = asdict(self)
+        document |= document.pop("trace")
+        found = self.divergence
+        return document | {"divergence": asdict(found) if found else None}
+
+
+@dataclass(frozen=True)
 class Verification:
     """All checks of one model against its original, and what they add up to."""
 
@@ -82,6 +117,7 @@ class Verification:
     reference_detections: int
     stand_in: bool = False
     shown: tuple[Shown, ...] = ()
+    traces: tuple[HopTrace, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -129,6 +165,7 @@ class Verification:
             "reference_detections": self.reference_detections,
             "checks": [asdict(check) for check in self.checks],
             "shown": [asdict(shown) for shown in self.shown],
+            "traces": [trace.to_json() for trace in self.traces],
         }
 
 
@@ -144,6 +181,7 @@ def verification_from_json(document: Mapping[str, Any]) -> Verification:
         document["reference_detections"],
         document.get("stand_in", False),
         tuple(_shown(entry) for entry in document.get("shown", ())),
+        tuple(_trace_from_json(entry) for entry in document.get("traces", ())),
     )
 
 
@@ -153,6 +191,12 @@ def _shown(entry: Mapping[str, Any]) -> Shown:
         for boxes in (entry["original"], entry["converted"])
     )
     return Shown(entry["input"], entry["candidate"], original or (), converted)
+
+
+def _trace_from_json(entry: Mapping[str, Any]) -> HopTrace:
+    fields = {key: value for key, value in entry.items() if key not in ("points", "skipped", "divergence")}
+    points = (TracePoint(**{**point, "shape": tuple(point["shape"])}) for point in entry["points"])
+    return HopTrace(**fields, trace=Trace(tuple(points), entry["skipped"]))
 
 
 def judged(value: float, limit: float, at_least: bool = False) -> dict[str, Any]:
@@ -197,6 +241,27 @@ def short_name(hop: str, precision: str) -> str:
         "twin": "published ONNX twin",
     }
     return names.get(hop, f"{precision} IR")
+
+
+def divergence_text(hop: HopTrace) -> str:
+    """Return what a trace found, in one sentence."""
+    name = f"{short_name(hop.hop, hop.precision)} on {hop.device}"
+    points, first = hop.trace.points, hop.divergence
+    if hop.reason or not points:
+        return f"{name}: no tensors were compared: {hop.reason or 'none has a name that both files have'}"
+    metric = "mean error" if hop.summed else "max error"
+    if first is not None:
+        error = hop.error(first)
+        return (
+            f"{name}: first diverging tensor on {hop.input}: {first.tensor} ({first.op}), {metric} "
+            f"{'not a number' if error is None else f'{error:.3g}'}, limit {hop.limit:g}; "
+            + (f"the {first.depth} tensors before it are good" if first.depth else "no tensor is before it")
+        )
+    worst = max(points, key=lambda point: hop.error(point) or 0.0)
+    return (
+        f"{name}: all {len(points)} tensors are good on {hop.input}, the worst {worst.tensor} ({worst.op}): "
+        f"{metric} {hop.error(worst):.3g}, limit {hop.limit:g}"
+    )
 
 
 def describe(candidate: tuple[str, str, str, str]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssdconvert.errors import ConversionError
-from ssdconvert.onnx_graph import with_outputs
+from ssdconvert.onnx_graph import keep_what_leads_to, with_outputs
 from ssdconvert.quantised_onnx import computes_in_integers
 from ssdconvert.runners import Arrays
 
@@ -17,14 +17,15 @@ from ssdconvert.runners import Arrays
 class OnnxRunner:
     """The file at `path` on the CPU; `extra` names inner tensors to return beside its outputs.
 
-    `exact` keeps quantised operators from the shortcuts whose integers saturate on processors without
-    VNNI; what that takes depends on their form. `runtime` says which it was.
+    With `cut` only what leads to `extra` is computed, and only that returned. `exact` keeps quantised
+    operators from the shortcuts whose integers saturate on processors without VNNI; what that takes
+    depends on their form. `runtime` says which it was.
     """
 
     executed_on = "CPU"
     execution_precision = "f32"
 
-    def __init__(self, path: Path, extra: Sequence[str] = (), exact: bool = False) -> None:
+    def __init__(self, path: Path, extra: Sequence[str] = (), exact: bool = False, cut: bool = False) -> None:
         import onnx
         import onnxruntime
 
@@ -33,6 +34,8 @@ class OnnxRunner:
             model: Any = str(path)
             if extra or exact:
                 graph = with_outputs(onnx.load(path), extra)
+                if cut:
+                    keep_what_leads_to(graph.graph, extra)
                 model = graph.SerializeToString()
             self.session = self._exact_session(graph, model) if exact else _session(model)
         except Exception as error:  # the library raises a dozen classes of its own

@@ -14,7 +14,8 @@ from ssdconvert.runners import Arrays
 class OpenvinoRunner:
     """The IR at `path` on `device`; `extra` names inner tensors to return beside its outputs.
 
-    `prepare` may give tensors of the read model a name before that.
+    `prepare` may give tensors of the read model a name before that. With `cut` only what leads to `extra`
+    is computed, and only that returned.
 
     Raises MissingDevice where `device` is not there, and ConversionError where the file cannot be
     read, compiled, or has no tensor of an `extra` name.
@@ -26,6 +27,7 @@ class OpenvinoRunner:
         device: str = "CPU",
         extra: Sequence[str] = (),
         prepare: Callable[[Any], Any] = lambda model: None,
+        cut: bool = False,
     ) -> None:
         import openvino
 
@@ -38,6 +40,13 @@ class OpenvinoRunner:
             inner = [name for name in extra if name not in self.output_names]
             for name in inner:
                 model.add_outputs(name)
+            if cut:
+                unwanted = [name not in extra for name in self.output_names]
+                for result in [
+                    r for r, removed in zip(model.get_results(), unwanted, strict=False) if removed
+                ]:
+                    model.remove_result(result)
+                self.output_names = [name for name in self.output_names if name in extra]
         except RuntimeError as error:
             raise unreadable(path, error) from error
         self.output_names += inner

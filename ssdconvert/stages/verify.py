@@ -24,6 +24,7 @@ from ssdconvert.ssd.boxes import FloatArray
 from ssdconvert.ssd.detections import Detections, detections_of
 from ssdconvert.ssd.heads import DECODED_BOXES
 from ssdconvert.ssd.matching import Matching, Tolerance, agreement, match
+from ssdconvert.traced_hops import traced
 
 DOUBTFUL = 0.05  # of a score above the threshold: in 8 bits such a detection may be there or not
 
@@ -50,17 +51,19 @@ def verify(
     candidates: Iterable[Candidate],
     samples: Sequence[Sample],
     required_devices: Sequence[str] = (),
+    trace_all: bool = False,
 ) -> Verification:
     """Compare each candidate with the original on each sample.
 
     A device that is absent is skipped with the reason; MissingDevice is raised for one of
-    `required_devices`.
+    `required_devices`. The first candidate whose heads are wrong is traced, with `trace_all` every one.
     """
     references = [_reference(recipe, original, sample) for sample in samples]
     checks: list[Check] = []
     shown: dict[str, Shown] = {}
     for reference in references:
         checks.extend(_checks_of_the_original(recipe, original, reference))
+    judgements: list[tuple[Candidate, list[Check]]] = []
     for candidate in candidates:
         try:
             runner = candidate.open()
@@ -69,20 +72,24 @@ def verify(
                 raise
             checks.append(_skipped(candidate, error.message))
             continue
+        outcomes: list[Check] = []
         for reference in references:
             outputs = _outputs(recipe, candidate, runner, reference.sample)
-            checks.extend(_judge(recipe, original, candidate, runner, reference, outputs))
+            outcomes.extend(_judge(recipe, original, candidate, runner, reference, outputs))
             if candidate.shown and isinstance(reference.sample, Picture):
                 one = _shown(recipe, candidate, runner, reference, outputs)
                 shown.setdefault(one.input, one)
+        checks += outcomes
+        judgements.append((candidate, outcomes))
     seen = [(r.sample, r.heads) for r in references if isinstance(r.sample, Picture)]
     checks.extend(control_checks(recipe, original, seen, _limits_of_the_original(recipe, original)))
     checks.extend(closer_checks(checks))
     found = sum(len(reference.detections) for reference in references)
     names = tuple(sample.name for sample in samples)
     runtime = original.runner.runtime
+    traces = traced(recipe, judgements, samples, trace_all)
     return Verification(
-        recipe.name, tuple(checks), runtime, names, found, recipe.is_stand_in, tuple(shown.values())
+        recipe.name, tuple(checks), runtime, names, found, recipe.is_stand_in, tuple(shown.values()), traces
     )
 
 

@@ -120,6 +120,20 @@ def test_verify_runs_the_gate_anew(run: Callable[..., Any], demo: Path) -> None:
     assert "asked for" in run("verify", "ssd-demo", "-v").err
 
 
+def test_verify_traces_every_hop_when_asked(run: Callable[..., Any], demo: Path) -> None:
+    ended = run("verify", "ssd-demo", "--trace", "--json")
+    traces = ended.document["traces"]
+    assert ended.code == 0
+    assert [trace["hop"] for trace in traces] == ["onnx", "simplified", "ir", "ir"]
+    assert all(trace["divergence"] is None and len(trace["points"]) > 80 for trace in traces)
+    text = run("build", "ssd-demo").out
+    assert text.count("  trace: ") == 4
+    assert "trace: FP16 IR on CPU: all " in text
+    report = (demo / "report.md").read_text("utf-8")
+    assert "* FP16 IR on CPU: all " in report
+    assert run("verify", "ssd-demo", "--json").document["traces"] == []
+
+
 def test_detect(run: Callable[..., Any], demo: Path, tmp_path: Path) -> None:
     ended = run("detect", "ssd-demo", PICTURE, "--json", "--output", "found.png")
     document = ended.document
