@@ -25,7 +25,7 @@ def with_outputs(model: "onnx.ModelProto", names: Sequence[str]) -> "onnx.ModelP
 
 
 def keep_what_leads_to(graph: "onnx.GraphProto", names: Sequence[str]) -> None:
-    """Remove the nodes, weights and outputs that none of the tensors `names` depends on."""
+    """Remove the nodes, weights, inputs and outputs that none of the tensors `names` depends on."""
     needed, kept = set(names), []
     for node in reversed(graph.node):
         if needed & set(node.output):
@@ -34,6 +34,7 @@ def keep_what_leads_to(graph: "onnx.GraphProto", names: Sequence[str]) -> None:
     for entries, wanted in (
         (graph.node, kept[::-1]),
         (graph.initializer, [tensor for tensor in graph.initializer if tensor.name in needed]),
+        (graph.input, [entry for entry in graph.input if entry.name in needed]),
         (graph.output, [entry for entry in graph.output if entry.name in needed]),
     ):
         del entries[:]

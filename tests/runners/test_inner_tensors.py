@@ -69,6 +69,15 @@ def test_onnx_lists_what_leads_from_the_input_to_the_heads(graph: Path) -> None:
     assert (found["relu"] >= 0).all()
 
 
+def test_weights_that_are_listed_as_inputs_need_not_be_fed(graph: Path) -> None:
+    """As in files of IR version 3 and of exporters of its time."""
+    model = onnx.load(graph)
+    for tensor in model.graph.initializer:
+        model.graph.input.append(helper.make_tensor_value_info(tensor.name, TensorProto.FLOAT, tensor.dims))
+    onnx.save(model, graph)
+    assert set(OnnxTensors(graph, ["head"]).run(["conv"], FEEDS)) == {"conv"}
+
+
 def test_a_tensor_of_unknown_type_is_not_listed(graph: Path) -> None:
     """ONNX knows nothing of ONNX Runtime's own operators; taken for float, the graph would not load."""
     model = onnx.load(graph)
