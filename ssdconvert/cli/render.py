@@ -78,7 +78,7 @@ def _candidate_line(name: str, checks: Sequence[Check]) -> str:
     for check in checks:
         if check.level == "detections" and check.output in ("scores", "bboxes"):
             parts.append(f"{'IoU' if check.output == 'bboxes' else 'score'} {_with_limit(check)}")
-        elif check.status == "fail" and check.level in ("contract", "detections", "control"):
+        elif check.status == "fail" and check.level in ("contract", "detections"):
             parts.append(f"{check.output} {check.metric}: {check.reason}".strip())
         elif check.level == "contract" and check.reason:
             parts.append(check.reason)
