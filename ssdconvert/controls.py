@@ -103,7 +103,7 @@ def closer_checks(checks: Sequence[Check]) -> Iterator[Check]:
         outcome = judged(worst.value or 0.0, (least.value or 0.0) * MARGIN)
         if outcome["status"] == "fail":
             outcome["reason"] = f"the mistake {least.output!r} changes the heads by {least.value:.2g}"
-        yield replace(worst, output="nearer than any mistake", statistics={}, **outcome)
+        yield replace(worst, output="nearer than any mistake", statistics={}, histogram=(), **outcome)
 
 
 def _controls_by_detections(
