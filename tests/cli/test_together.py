@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 
 def test_two_builds_of_one_recipe_do_not_collide(tmp_path: Path) -> None:
     environment = os.environ | {"SSDCONVERT_CACHE": str(tmp_path / "cache")}
@@ -23,3 +25,10 @@ def test_two_builds_of_one_recipe_do_not_collide(tmp_path: Path) -> None:
     made = [{s["name"]: s["status"] for s in document["stages"]}["convert"] for document in (first, second)]
     assert sorted(made) == ["cached", "done"]
     assert any("waiting: another process builds" in stderr for _, stderr in told)
+
+
+@pytest.mark.parametrize("stage", ["export", "convert", "verify"])
+def test_what_a_recipe_says_of_its_source_is_an_input_of_each_stage(built: Path, stage: str) -> None:
+    """Caffe skips export: a change of `heads` alone must reach the stages behind it."""
+    records = json.loads((built / "build/ssd-demo/.ssdconvert/stages.json").read_text("utf-8"))
+    assert records[stage]["inputs"]["source_form.network"] == "ssd_resnet34"
