@@ -186,7 +186,7 @@ def test_a_wrong_command_line(run: Callable[..., Any], arguments: list[str]) -> 
 
 def test_an_unreadable_ir(run: Callable[..., Any], demo: Path) -> None:
     (demo / "FP32" / "ssd-demo.bin").unlink()
-    failed(run("detect", "ssd-demo", PICTURE), 4, "ssd-demo.xml")
+    failed(run("detect", "ssd-demo", PICTURE), 4, "ssd-demo.bin does not exist")
 
 
 def test_a_precision_that_cannot_be_built(run: Callable[..., Any]) -> None:

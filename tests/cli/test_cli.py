@@ -192,6 +192,8 @@ def test_control_c_ends_a_build_that_waits_and_loses_nothing(tmp_path: Path) -> 
         waiting = subprocess.Popen(
             [*COMMAND, "build", "ssd-demo"],
             cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            # a suite that runs in the background of a shell ignores ^C, and so would its children
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
         assert waiting.stderr is not None
         while "waiting: another process builds" not in (line := waiting.stderr.readline()):
