@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ssdconvert.errors import RecipeError
 from ssdconvert.recipe import Recipe
-from ssdconvert.recipe_source import CaffeSource, File, IrSource, OnnxSource, PytorchSource
+from ssdconvert.recipe_source import File, IrSource, OnnxSource, PytorchSource
 from ssdconvert.workspace import PRIVATE, ir_files
 
 PRECISIONS = ("FP32", "FP16", "INT8")
@@ -55,12 +55,7 @@ class Plan:
     @property
     def evidence(self) -> File | None:
         """The file that is published beside the original to check it by."""
-        source = self.recipe.source
-        if isinstance(source, OnnxSource) and source.recorded:
-            return source.recorded.file
-        if isinstance(source, CaffeSource) and source.twin:
-            return source.twin.file
-        return None
+        return self.recipe.source.evidence
 
 
 def plan(recipe: Recipe, precisions: tuple[str, ...] | None) -> Plan:

@@ -31,8 +31,8 @@ def check_ir(recipe: Recipe, precision: str, path: Path, form: OutputForm) -> No
     _check_weights(model, precision, hint="report this as a bug, with the recipe", stage="convert")
 
 
-def check_ready_ir(recipe: Recipe, precision: str, path: Path) -> None:
-    """Raise ConversionError where a published IR is not what its recipe says."""
+def check_ready_ir(recipe: Recipe, precision: str, path: Path) -> Any:
+    """Return the openvino.Model of a published IR; ConversionError where it is not what its recipe says."""
     model = read_ir(path)
     expected = [f"{recipe.input.name} f32 {list(recipe.input.shape)}"]
     actual = _ports(model.inputs, [recipe.input.name])
@@ -51,6 +51,7 @@ def check_ready_ir(recipe: Recipe, precision: str, path: Path) -> None:
         )
     hint = "name each file in the folder of its precision: source.files in the recipe"
     _check_weights(model, precision, hint, stage="load")
+    return model
 
 
 def _check_weights(model: Any, precision: str, hint: str, stage: str) -> None:

@@ -70,6 +70,11 @@ Files = Annotated[tuple[File, ...], Field(min_length=1), AfterValidator(distinct
 class _Source(Part):
     files: Files = Field(description="The files of the original model; no two of the same name.")
 
+    @property
+    def evidence(self) -> File | None:
+        """The file that is published beside the original to check it by."""
+        return None
+
 
 class _Evidence(Part):
     file: File = Field(
@@ -134,6 +139,11 @@ class OnnxSource(_Source):
     )
     stand_in: OnnxStandIn | None = Field(None, description="What `--stand-in` makes.")
 
+    @property
+    def evidence(self) -> File | None:
+        """The archive with recorded inputs and outputs."""
+        return self.recorded.file if self.recorded else None
+
 
 class Twin(_Evidence):
     """The same weights, published as ONNX without NMS: a second reference."""
@@ -156,6 +166,11 @@ class CaffeSource(_Source):
     stand_in: Literal["mobilenet_ssd", "ultraface_rfb"] | None = Field(
         None, description="The architecture whose files `--stand-in` makes."
     )
+
+    @property
+    def evidence(self) -> File | None:
+        """The published twin."""
+        return self.twin.file if self.twin else None
 
 
 def caffe_pair(files: Mapping[str, Path]) -> tuple[Path, Path]:

@@ -40,11 +40,9 @@ def recipe_text(entry: CatalogEntry) -> str:
 
 
 def _evidence(recipe: Recipe) -> Iterator[tuple[str, File]]:
-    source = recipe.source
-    if isinstance(source, OnnxSource) and source.recorded:
-        yield "recorded", source.recorded.file
-    if isinstance(source, CaffeSource) and source.twin:
-        yield "twin", source.twin.file
+    file = recipe.source.evidence
+    if file:
+        yield "twin" if isinstance(recipe.source, CaffeSource) else "recorded", file
 
 
 def _rows(recipe: Recipe) -> Iterator[Row]:

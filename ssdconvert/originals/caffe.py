@@ -28,17 +28,19 @@ def load_caffe(recipe: Recipe, source: CaffeSource, prototxt: Path, caffemodel: 
             hint="correct input.name or input.shape in the recipe",
             stage="load",
         )
+    zeros = np.zeros(recipe.input.shape, np.float32)
     inner = OpencvTensors(prototxt, caffemodel)
     if source.heads is not None:
         heads = heads_named(recipe, source.heads)
         tensors = {heads.scores: HeadTensor(source.heads.scores), heads.boxes: HeadTensor(source.heads.boxes)}
         runner = OpencvRunner(prototxt, caffemodel, [tensor.name for tensor in tensors.values()])
-        return _fitted(recipe, Original(heads, 0, prototxt, runner, tensors, inner=lambda exported: inner))
+        original = Original(heads, 0, prototxt, runner, tensors, inner=lambda exported: inner)
+        return fitted(recipe, original, prototxt.name, runner.run({recipe.input.name: zeros}))
     layer = detection_output(prototxt, network)
     offsets, probabilities, priors = layer.bottoms[:3]
     runner = OpencvRunner(prototxt, caffemodel, [DETECTION_OUT, offsets, probabilities, priors])
-    zeros = runner.run({recipe.input.name: np.zeros(recipe.input.shape, np.float32)})
-    coding = coding_in(prototxt.name, zeros[priors])
+    outputs = runner.run({recipe.input.name: zeros})
+    coding = coding_in(prototxt.name, outputs[priors])
     heads = Heads(coding, recipe.detections.clip)
     tensors = {
         heads.scores: HeadTensor(probabilities, "flat", recipe.classes),
@@ -48,7 +50,7 @@ def load_caffe(recipe: Recipe, source: CaffeSource, prototxt: Path, caffemodel: 
     original = Original(
         heads, 0, prototxt, runner, tensors, own, keeps_outputs=True, inner=lambda exported: inner
     )
-    return _fitted(recipe, original)
+    return fitted(recipe, original, prototxt.name, outputs)
 
 
 def detection_output(prototxt: Path, network: Network) -> Layer:
@@ -61,8 +63,3 @@ def detection_output(prototxt: Path, network: Network) -> Layer:
             stage="load",
         )
     return layers[0]
-
-
-def _fitted(recipe: Recipe, original: Original) -> Original:
-    zeros = np.zeros(recipe.input.shape, np.float32)
-    return fitted(recipe, original, original.model.name, original.runner.run({recipe.input.name: zeros}))

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ssdconvert.build_plan import PRECISIONS
 from ssdconvert.ir_contract import check_ready_ir
-from ssdconvert.ir_file import read_ir
 from ssdconvert.ir_graph import Suppression, suppression_of
 from ssdconvert.originals import Original
 from ssdconvert.originals.fit import coding_in, fitted, refuse_other_rule
@@ -22,21 +22,24 @@ def load_ir(recipe: Recipe, source: IrSource, files: Mapping[str, Path]) -> Orig
     """Return the IR of the highest precision among `files` by name; ConversionError where it does not fit."""
     pairs = {precision: source.pair(precision) for precision in PRECISIONS}
     highest, xml = next((p, files[pair[0]]) for p, pair in pairs.items() if pair and pair[0] in files)
-    check_ready_ir(recipe, highest, xml)
-    names = recipe.class_names
-    model = read_ir(xml)
-    end = suppression_of(model, len(names))
+    model = check_ready_ir(recipe, highest, xml)
+    classes = len(recipe.class_names)
+
+    def named(model: Any) -> Suppression:
+        return suppression_of(model, classes)
+
+    end = named(model)
     refuse_other_rule(xml.name, recipe, end)
     own = form_of([name_of(port) for port in model.outputs])
     inner = [name for name in (end.scores, end.boxes, end.priors) if name]
-    runner = OpenvinoRunner(xml, "CPU", inner, lambda model: suppression_of(model, len(names)))
+    runner = OpenvinoRunner(xml, "CPU", inner, named)
     zeros = runner.run({recipe.input.name: np.zeros(recipe.input.shape, np.float32)})
     coding = coding_in(xml.name, zeros[end.priors]) if end.priors else None
     heads = Heads(coding, recipe.detections.clip)
     tensors = dict(zip(heads.names, _tensors(recipe, end), strict=True))
     original = Original(
         heads, 0, xml, runner, tensors, own, keeps_outputs=True,
-        prepare=lambda model: suppression_of(model, len(names)), in_order_of_score=bool(end.order),
+        prepare=named, in_order_of_score=bool(end.order),
     )  # fmt: skip
     return fitted(recipe, original, xml.name, zeros)
 

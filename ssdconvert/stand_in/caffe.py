@@ -15,19 +15,17 @@ import numpy as np
 from ssdconvert.caffe import Array, Layer, Network, read_network, write_caffemodel
 from ssdconvert.errors import ConversionError, RecipeError
 from ssdconvert.originals.caffe import detection_output
-from ssdconvert.pictures import read_picture
 from ssdconvert.recipe import Recipe
 from ssdconvert.recipe_source import CaffeSource, caffe_pair
-from ssdconvert.resources import package_file
 from ssdconvert.runners.opencv_runner import OpencvRunner
 from ssdconvert.ssd.detections import softmax
 from ssdconvert.ssd.preprocess import InputSpec, original_input
+from ssdconvert.stand_in.calibration_pictures import all_pictures
 from ssdconvert.stand_in.mobilenet_ssd import mobilenet_ssd_prototxt
 from ssdconvert.stand_in.ultraface_rfb import ultraface_rfb_prototxt
 from ssdconvert.workspace import written_atomically
 
 PROTOTXTS = {"mobilenet_ssd": mobilenet_ssd_prototxt, "ultraface_rfb": ultraface_rfb_prototxt}
-PICTURES = ("portrait.jpg", "shapes-1.jpg", "shapes-2.jpg", "shapes-3.jpg")
 # Mean of a channel, in its standard deviations: ReLU cuts off a fifteenth, and rounding errors grow little.
 SHIFT = 1.5
 LOGITS = 1.5  # standard deviation of a class's logits
@@ -74,7 +72,7 @@ def write_caffe(
     """
     network = read_network(prototxt)
     weights = _random(network, prototxt.name, seed)
-    pictures = [read_picture(package_file(f"package:images/{file}")) for file in PICTURES]
+    pictures = all_pictures()
     (name,) = network.inputs
     blobs = {name: np.concatenate([original_input(picture, spec) for picture in pictures])}
     logit_heads, offset_heads = _sources(network, scores), _sources(network, boxes)

@@ -18,15 +18,12 @@ from numpy.typing import NDArray
 from openvino._offline_transformations import compress_model_transformation
 from openvino.runtime import opset8 as ops
 
-from ssdconvert.pictures import read_picture
 from ssdconvert.recipe import Recipe
-from ssdconvert.resources import package_file
+from ssdconvert.recipe_source import IR_FOLDERS
 from ssdconvert.ssd.preprocess import converted_input
+from ssdconvert.stand_in.calibration_pictures import all_pictures
 from ssdconvert.stand_in.ir_endings import Rule, end_in_boxes, end_in_detection_output
 from ssdconvert.stand_in.ir_network import Ending, Weights, build, calibrated, with_raised_scores
-
-PICTURES = ("portrait.jpg", "shapes-1.jpg", "shapes-2.jpg", "shapes-3.jpg")
-PRECISIONS = {"FP32": "FP32", "FP16": "FP16", "FP16-INT8": "INT8", "INT8": "INT8"}  # by folder
 
 
 def write_files(recipe: Recipe, folder: Path, static_rows: bool = False) -> None:
@@ -37,13 +34,13 @@ def write_files(recipe: Recipe, folder: Path, static_rows: bool = False) -> None
     The same recipe gives the same bytes.
     """
     rule = _rule(recipe, static_rows)
-    pictures = [read_picture(package_file(f"package:images/{name}")) for name in PICTURES]
+    pictures = all_pictures()
     images = [converted_input(pixels, recipe.input) for pixels in pictures]
     weights = seeded_weights(rule, images)
     for file in recipe.source.files:
         if file.name.endswith(".xml"):
             path = folder / file.name
-            write_ir(path, recipe.input.name, rule, weights, PRECISIONS[path.parent.name])
+            write_ir(path, recipe.input.name, rule, weights, IR_FOLDERS[path.parent.name])
 
 
 def _rule(recipe: Recipe, static_rows: bool) -> Rule:

@@ -9,8 +9,8 @@ import numpy as np
 from ssdconvert.errors import RecipeError
 from ssdconvert.recipe import Recipe
 from ssdconvert.recipe_source import OnnxSource
-from ssdconvert.resources import SCHEME, package_file
 from ssdconvert.ssd.boxes import FloatArray
+from ssdconvert.stand_in.calibration_pictures import pictures_of
 from ssdconvert.stand_in.own_nms import write_with_heads, write_with_own_nms
 from ssdconvert.stand_in.quantised import write_quantised
 from ssdconvert.stand_in.zoo_archive import write_zoo_archive
@@ -21,7 +21,6 @@ def write_files(recipe: Recipe, folder: Path) -> None:
 
     Raises RecipeError for a recipe that does not say what its stand-in is.
     """
-    from ssdconvert.pictures import EMBEDDED, read_picture
     from ssdconvert.runners.onnx_runner import OnnxRunner
     from ssdconvert.ssd.preprocess import original_input
     from ssdconvert.stand_in.weights import seeded_network
@@ -36,8 +35,7 @@ def write_files(recipe: Recipe, folder: Path) -> None:
             hint="write source.stand_in: {network: NAME, opset: 10}, one file, and no source.heads if quantised",
             stage="stand-in",
         )
-    references = [name for name in recipe.pictures if name.startswith(SCHEME)] or EMBEDDED
-    pictures = [read_picture(package_file(reference)) for reference in references]
+    pictures = pictures_of(recipe)
     network = seeded_network(
         made.network, made.options, recipe.input, recipe.detections, recipe.classes, pictures
     )

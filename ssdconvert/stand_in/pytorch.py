@@ -8,10 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from ssdconvert.errors import RecipeError
-from ssdconvert.pictures import EMBEDDED, read_picture
 from ssdconvert.recipe import Recipe
 from ssdconvert.recipe_source import PytorchSource
-from ssdconvert.resources import SCHEME, package_file
+from ssdconvert.stand_in.calibration_pictures import pictures_of
 from ssdconvert.stand_in.mlperf_checkpoint import write_mlperf_checkpoint
 from ssdconvert.stand_in.torch_container import stored, stored_state_dict, write_legacy, write_zip
 from ssdconvert.stand_in.weights import seeded_network
@@ -34,8 +33,7 @@ def write_files(recipe: Recipe, folder: Path) -> None:
             hint="leave in source.files the checkpoint alone",
             stage="stand-in",
         )
-    references = [name for name in recipe.pictures if name.startswith(SCHEME)] or EMBEDDED
-    pictures = [read_picture(package_file(reference)) for reference in references]
+    pictures = pictures_of(recipe)
     network = seeded_network(
         source.network, source.options, recipe.input, recipe.detections, recipe.classes, pictures
     )

@@ -9,12 +9,11 @@ import pytest
 
 from ssdconvert.caffe import read_network, refuse_misfit
 from ssdconvert.errors import ConversionError
-from ssdconvert.pictures import read_picture
 from ssdconvert.recipe import Input
-from ssdconvert.resources import package_file
 from ssdconvert.runners.opencv_runner import OpencvRunner
 from ssdconvert.ssd.preprocess import original_input
-from ssdconvert.stand_in.caffe import PICTURES, write_caffe
+from ssdconvert.stand_in.caffe import write_caffe
+from ssdconvert.stand_in.calibration_pictures import all_pictures
 from ssdconvert.stand_in.mobilenet_ssd import mobilenet_ssd_prototxt
 from ssdconvert.stand_in.ultraface_rfb import ultraface_rfb_prototxt
 
@@ -38,8 +37,8 @@ def rows(prototxt: Path, caffemodel: Path, entry: Input) -> list[np.ndarray]:
     """The detections of each embedded picture: image, label, score and corners, those with a score."""
     runner = OpencvRunner(prototxt, caffemodel, ["detection_out"])
     found = []
-    for name in PICTURES:
-        image = original_input(read_picture(package_file(f"package:images/{name}")), entry)
+    for picture in all_pictures():
+        image = original_input(picture, entry)
         detections = runner.run({entry.name: image})["detection_out"][0, 0]
         found.append(detections[detections[:, 2] > 0])
     return found

@@ -12,11 +12,10 @@ import numpy as np
 import openvino
 import pytest
 
-from ssdconvert.pictures import read_picture
 from ssdconvert.recipe import Recipe
-from ssdconvert.resources import package_file
 from ssdconvert.ssd.preprocess import converted_input
-from ssdconvert.stand_in.ir import PICTURES, write_files
+from ssdconvert.stand_in.calibration_pictures import all_pictures
+from ssdconvert.stand_in.ir import write_files
 
 FOLDERS = ("FP32", "FP16", "FP16-INT8")
 HEADS = {"normalised": ("mbox_conf_flatten", "mbox_loc"), "pixels": ("class_scores", "corners")}
@@ -78,8 +77,7 @@ def outputs_of(path: Path, units: str, images: list[Any]) -> list[dict[str, Any]
 
 
 def images_of(recipe: Recipe) -> list[Any]:
-    pictures = [read_picture(package_file(f"package:images/{name}")) for name in PICTURES]
-    return [converted_input(pixels, recipe.input) for pixels in pictures]
+    return [converted_input(pixels, recipe.input) for pixels in all_pictures()]
 
 
 def scores_and_labels(outputs: dict[str, Any]) -> tuple[Any, Any]:

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 from ssdconvert.errors import ConversionError
-from ssdconvert.pictures import read_picture
 from ssdconvert.recipe import Input
-from ssdconvert.resources import package_file
 from ssdconvert.runners.opencv_runner import OpencvRunner
 from ssdconvert.ssd.preprocess import converted_input, original_input
-from ssdconvert.stand_in.caffe import PICTURES, write_caffe
+from ssdconvert.stand_in.caffe import write_caffe
+from ssdconvert.stand_in.calibration_pictures import all_pictures
 from ssdconvert.toolchains.call import Toolchain
 
 HEADS = ["mbox_loc", "mbox_conf_flatten", "mbox_priorbox"]
@@ -71,8 +70,7 @@ def test_conversion(caffe_toolchain: Toolchain, request_: dict[str, Any], tmp_pa
     model.add_outputs(HEADS)
     compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     runner = OpencvRunner(Path(request_["prototxt"]), Path(request_["caffemodel"]), [*HEADS, "detection_out"])
-    for name in PICTURES:
-        picture = read_picture(package_file(f"package:images/{name}"))
+    for picture in all_pictures():
         expected = runner.run({"data": original_input(picture, SPEC)})
         actual = compiled({"data": converted_input(picture, SPEC)})
         for head in HEADS:
