@@ -78,6 +78,18 @@ def suppress(boxes: FloatArray, iou_threshold: float, at_iou_threshold: str) -> 
     return np.array(kept, np.int64)
 
 
+def iou_limit(rule: SuppressionRule) -> np.float32:
+    """Return the threshold by which an NMS in f32 does what a rule says, however it takes equality.
+
+    There ONNX Runtime keeps a box and OpenVINO suppresses it: the next number to either side makes both
+    agree. Next to 0 that is the least normal number: engines take smaller ones for 0.
+    """
+    threshold = np.float32(rule.iou_threshold)
+    if rule.at_iou_threshold == "suppress":
+        return np.nextafter(threshold, np.float32(0))
+    return max(np.nextafter(threshold, np.float32(1)), np.finfo(np.float32).tiny)
+
+
 def detections_of(probabilities: FloatArray, boxes: FloatArray, rule: SuppressionRule) -> Detections:
     """Return the detections of one picture.
 

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 
 from ssdconvert.outputs import output_shapes
-from ssdconvert.ssd.detections import SuppressionRule
+from ssdconvert.ssd.detections import SuppressionRule, iou_limit
 from ssdconvert.ssd.heads import BoxCoding, Heads
 from ssdconvert.tails.graph import GraphBuilder
 
@@ -78,16 +78,12 @@ def _suppress(
     Each class is a batch entry of its own, so that NMS sees its k candidates and nothing else. The
     leading cell takes the rows of -1 that devices with static shapes pad the selection with.
     """
-    # at equality ONNX Runtime keeps a box and OpenVINO suppresses it: the next number to either side
-    # makes both do what the recipe says
-    away = np.float32(0 if rule.at_iou_threshold == "suppress" else 1)
-    threshold = np.nextafter(np.float32(rule.iou_threshold), away)
     selected = graph.node(
         "NonMaxSuppression",
         corners,
         graph.node("Reshape", scores, graph.integers(classes, 1, candidates)),
         graph.integers(candidates),
-        graph.constant([threshold], np.float32),
+        graph.constant([iou_limit(rule)], np.float32),
         graph.constant([rule.score_threshold], np.float32),
     )  # [n, 3] of (class, 0, candidate)
     of_class = graph.node("Gather", selected, graph.integers(0), axis=1)

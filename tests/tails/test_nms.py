@@ -356,3 +356,16 @@ def test_openvino_decodes(heads: Heads, tmp_path: Path) -> None:
         logits, offsets = offsets_and_logits(seed)
         decoded = heads.decoded({heads.scores: logits[None], heads.boxes: offsets[None]})
         check_close(run_compiled(engine, logits, offsets), padded(detections_of(*decoded, rule), rule.keep))
+
+
+def test_boxes_that_do_not_touch_are_kept_at_a_threshold_of_0(tmp_path: Path) -> None:
+    """The number next to 0 is 0 where engines flush what is not normal, and all boxes but one would go."""
+    rule = Rule(iou_threshold=0.0)
+    scores = np.linspace(0.3, 0.9, BOXES * CLASSES, dtype=np.float32).reshape(BOXES, CLASSES)
+    left = np.arange(BOXES, dtype=np.float32)[:, None] / 32
+    boxes = np.concatenate([left, left * 0, left + 1 / 64, left * 0 + 1], axis=1)
+    model = graph(PLAIN, rule, BOXES, CLASSES, 13)
+    expected = padded(detections_of(scores, boxes, rule), rule.keep)
+    assert (expected["scores"] > 0).all()
+    check_equal(run(session(model), scores, boxes), expected)
+    assert ordered(run_compiled(compiled(model, tmp_path), scores, boxes)) == ordered(expected)
