@@ -1,71 +1,81 @@
-"""Reads an IR back and checks it against what was asked for: what a converter says it did is not evidence."""
+"""What the files of an IR promise, read back from them: what a converter says it did is not evidence.
 
+Much of it no picture need show: labels, a threshold between two scores, weights of fewer bits.
+"""
+
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from ssdconvert.errors import ConversionError
+from ssdconvert.ir_description import broken_description
 from ssdconvert.ir_file import read_ir
-from ssdconvert.outputs import DETECTION_OUT, OutputForm, form_of, output_shapes
+from ssdconvert.ir_graph import suppression_of
+from ssdconvert.ir_rule import broken_rule, broken_tail
+from ssdconvert.outputs import DETECTION_OUT, STATIC, OutputForm, form_of, output_shapes
 from ssdconvert.recipe import Recipe
+from ssdconvert.runners.openvino_runner import first_line
 
 WEIGHT_TYPES = {"FP32": ("f32",), "FP16": ("f16",), "INT8": ("i8", "u8")}
+BOXES_AND_LABELS = ("boxes", "labels")
+Promises = dict[str, list[str]]
+
+
+def promises_of(recipe: Recipe, precision: str, path: Path, form: OutputForm, ready: bool) -> Promises:
+    """Return each promise of the IR at `path`, an .xml, and what of it is broken: nothing where it is kept.
+
+    `form` is that in which it is to hand out detections. A `ready` IR is published and taken as it is: it
+    describes itself in no words of ours. A file that cannot be read keeps no other promise, and none is
+    returned.
+
+    file: there is a pair, of the length that it counts on, which OpenVINO reads · input, outputs: names,
+    types, static shapes · weights: their precision · description: what it says of itself · suppression: the
+    rule in its graph.
+    """
+    try:
+        model = read_ir(path)
+    except ConversionError as error:
+        return {"file": [error.message.replace(f"{path.parent}{os.sep}", "")]}
+    promises: Promises = {
+        "file": [],
+        "input": _broken_input(model, recipe),
+        "outputs": _broken_outputs(model, form, recipe.detections.keep, ready),
+        "weights": _broken_weights(model, precision),
+    }
+    if not ready:
+        promises["weights"] += _quantised(model, precision)
+        promises["description"] = broken_description(model, recipe, precision)
+    tail = not ready and form.names == STATIC.names
+    return promises | {"suppression": _broken_suppression(model, recipe, tail)}
 
 
 def check_ir(recipe: Recipe, precision: str, path: Path, form: OutputForm) -> None:
     """Raise ConversionError where an IR that ssdconvert made is not what the recipe asks for."""
-    model = read_ir(path)
-    shapes = output_shapes(recipe.detections.keep)
-    if form.names == (DETECTION_OUT,):
-        shapes = {DETECTION_OUT: [1, 1, recipe.detections.keep, 7]}
-    expected = [f"{recipe.input.name} f32 {list(recipe.input.shape)}"]
-    for name, shape in shapes.items():
-        expected.append(f"{name} {'i64' if name == 'labels' else 'f32'} {shape}")
-    actual = _ports(model.inputs, [recipe.input.name]) + _ports(model.outputs, list(shapes))
-    if actual != expected:
+    promises = promises_of(recipe, precision, path, form, ready=False)
+    broken = [f"{promise}: {'; '.join(told)}" for promise, told in promises.items() if told]
+    if broken:
         raise ConversionError(
-            f"the {precision} IR has {actual}, expected {expected}",
+            f"the {precision} IR does not keep what it promises: {'; '.join(broken)}",
             hint="report this as a bug, with the recipe",
         )
-    _check_weights(model, precision, hint="report this as a bug, with the recipe", stage="convert")
 
 
 def check_ready_ir(recipe: Recipe, precision: str, path: Path) -> Any:
     """Return the openvino.Model of a published IR; ConversionError where it is not what its recipe says."""
     model = read_ir(path)
-    expected = [f"{recipe.input.name} f32 {list(recipe.input.shape)}"]
-    actual = _ports(model.inputs, [recipe.input.name])
-    if actual != expected:
-        raise ConversionError(
-            f"{path.name} has the input {actual}, expected {expected}",
-            hint="correct input.name or input.shape in the recipe",
-            stage="load",
-        )
-    names = [min(port.get_names(), default="?") for port in model.outputs]
-    if form_of(names) is None:
-        raise ConversionError(
-            f"{path.name} has the outputs {names}, expected detection_out, or boxes and labels",
-            hint="only IRs that end in detections are supported",
-            stage="load",
-        )
-    hint = "name each file in the folder of its precision: source.files in the recipe"
-    _check_weights(model, precision, hint, stage="load")
+    names = [_name(port) for port in model.outputs]
+    unknown = [] if form_of(names) else [f"the outputs {names}, expected detection_out, or boxes and labels"]
+    folders = "name each file in the folder of its precision: source.files in the recipe"
+    for broken, hint in (
+        (_broken_input(model, recipe), "correct input.name or input.shape in the recipe"),
+        (unknown, "only IRs that end in detections are supported"),
+        (_broken_weights(model, precision), folders),
+    ):
+        if broken:
+            raise ConversionError(f"{path.name} has {'; '.join(broken)}", hint=hint, stage="load")
     return model
-
-
-def _check_weights(model: Any, precision: str, hint: str, stage: str) -> None:
-    """Raise ConversionError unless most numbers that an IR stores are of the precision's type."""
-    types = weight_types(model)
-    stored = sum(types[kind] for kind in WEIGHT_TYPES[precision])
-    # a quantised model keeps what is not a convolution, and its ranges, in floating point
-    least = 0.5 if precision == "INT8" else 0.99
-    if stored < least * sum(types.values()):
-        raise ConversionError(
-            f"the {precision} IR holds weights of {dict(types)}, expected {' or '.join(WEIGHT_TYPES[precision])}",
-            hint=hint,
-            stage=stage,
-        )
 
 
 def weight_types(model: Any) -> Counter[str]:
@@ -83,13 +93,93 @@ def weight_types(model: Any) -> Counter[str]:
     return counts
 
 
-def _ports(ports: Sequence[Any], names: Sequence[str]) -> list[str]:
-    """Describe ports, those of the given names by that name."""
-    described = []
-    for port in ports:
-        own = port.get_names()
-        name = next((name for name in names if name in own), min(own, default="?"))
-        shape = port.get_partial_shape()
-        sides = list(port.get_shape()) if shape.is_static else str(shape)
-        described.append(f"{name} {port.get_element_type().get_type_name()} {sides}")
-    return described
+def _broken_input(model: Any, recipe: Recipe) -> list[str]:
+    """Judge the name, type and shape of the only input."""
+    expected = f"{recipe.input.name} f32 {list(recipe.input.shape)}"
+    actual = [f"{_name(port, [recipe.input.name])} {_described(port)}" for port in model.inputs]
+    return [] if actual == [expected] else [f"the input {', '.join(actual) or 'none'}, expected {expected}"]
+
+
+def _broken_outputs(model: Any, form: OutputForm, keep: int, ready: bool) -> list[str]:
+    """Judge the outputs, their order too where ssdconvert made them."""
+    promised = _promised_outputs(form, keep)
+    ports = {_name(port, promised): port for port in model.outputs}
+    found, names = (", ".join(map(repr, each)) or "none" for each in (ports, promised))
+    broken = [f"the output {name!r} is missing, found {found}" for name in promised if name not in ports]
+    broken += [f"the output {name!r}, expected {names} alone" for name in ports if name not in promised]
+    for name, (kinds, shape) in promised.items():
+        if name in ports and not _fits(ports[name], kinds, shape, form.names == BOXES_AND_LABELS):
+            expected = f"{' or '.join(kinds)} {shape}"
+            broken.append(f"the output {name!r} {_described(ports[name])}, expected {expected}")
+    if not broken and not ready and [_name(port, promised) for port in model.outputs] != list(promised):
+        broken.append(f"the outputs {found}, expected them as {names}")
+    return broken
+
+
+def _promised_outputs(form: OutputForm, keep: int) -> dict[str, tuple[tuple[str, ...], list[int]]]:
+    """Return the types that each output of a form may have, and its shape."""
+    if form.names == (DETECTION_OUT,):
+        return {DETECTION_OUT: (("f32",), [1, 1, keep, 7])}
+    if form.names == BOXES_AND_LABELS:
+        return {"boxes": (("f32",), [keep, 5]), "labels": (("i64", "i32"), [keep])}
+    kinds = {"labels": ("i64",)}
+    return {name: (kinds.get(name, ("f32",)), shape) for name, shape in output_shapes(keep).items()}
+
+
+def _fits(port: Any, kinds: tuple[str, ...], shape: list[int], fewer_rows: bool) -> bool:
+    """Return whether a port has one of the types, and the shape; with `fewer_rows` that or fewer, also as it runs."""
+    actual = port.get_partial_shape()
+    if port.get_element_type().get_type_name() not in kinds or len(actual) != len(shape):
+        return False
+    sides = [side.get_length() if side.is_static else None for side in actual]
+    if not fewer_rows:
+        return sides == shape
+    return sides[1:] == shape[1:] and actual[0].get_max_length() <= shape[0]  # -1 where it has no bound
+
+
+def _broken_weights(model: Any, precision: str) -> list[str]:
+    """Judge whether most numbers that an IR stores are of the precision's type."""
+    types = weight_types(model)
+    stored = sum(types[kind] for kind in WEIGHT_TYPES[precision])
+    # a quantised model keeps what is not a convolution, and its ranges, in floating point
+    least = 0.5 if precision == "INT8" else 0.99
+    if stored >= least * sum(types.values()):
+        return []
+    return [
+        f"weights of {dict(sorted(types.items()))}, expected {' or '.join(WEIGHT_TYPES[precision])} of {precision}"
+    ]
+
+
+def _quantised(model: Any, precision: str) -> list[str]:
+    """Judge that numbers of a floating-point IR are not rounded to a few levels as it runs."""
+    count = sum(operation.get_type_name() == "FakeQuantize" for operation in model.get_ops())
+    return (
+        [f"{count} operations FakeQuantize, expected none in {precision}"]
+        if count and precision != "INT8"
+        else []
+    )
+
+
+def _broken_suppression(model: Any, recipe: Recipe, tail: bool) -> list[str]:
+    """Judge the rule in the graph: that of the standard `tail`, or of an end that an original has."""
+    rule, classes = recipe.detections, len(recipe.class_names)
+    try:
+        return (
+            broken_tail(rule, classes, model) if tail else broken_rule(rule, suppression_of(model, classes))
+        )
+    except ConversionError as error:
+        return [error.message]
+    except RuntimeError as error:  # shapes that are not static
+        return [f"the end of this IR is not understood: {first_line(error)}"]
+
+
+def _name(port: Any, names: Collection[str] = ()) -> str:
+    """Return a port's name, of several the one that is among `names`."""
+    own = port.get_names()
+    return next((name for name in names if name in own), min(own, default="?"))
+
+
+def _described(port: Any) -> str:
+    """Return the type and the shape of a port."""
+    shape = port.get_partial_shape()
+    return f"{port.get_element_type().get_type_name()} {list(port.get_shape()) if shape.is_static else shape}"

@@ -124,10 +124,8 @@ def _detection_output(node: Any, classes: int) -> Suppression:
 
 
 def _non_max_suppression(node: Any, classes: int) -> Suppression:
-    boxes, scores, *constants = node.input_values()
-    # the operation's own defaults: nothing comes out, IoU 0, every score, no soft NMS
-    numbers = [_number(port) for port in constants] + [0.0] * (4 - len(constants))
-    most, iou_threshold, score_threshold, sigma = numbers
+    boxes, scores = node.input_values()[:2]
+    most, iou_threshold, score_threshold, sigma = nms_numbers(node)
     if sigma != 0 or node.get_attributes()["box_encoding"] != "corner":
         raise _not_followed("its NonMaxSuppression is a soft one, or its boxes are not corners")
     layout: Literal["rows", "by_class"] = "by_class"
@@ -155,9 +153,17 @@ def _non_max_suppression(node: Any, classes: int) -> Suppression:
     )
 
 
+def nms_numbers(node: Any) -> tuple[float, float, float, float]:
+    """Return what a NonMaxSuppression lets out of a class, its thresholds of IoU and score, its sigma."""
+    constants = [_number(port) for port in node.input_values()[2:]]
+    # the operation's own defaults: nothing comes out, IoU 0, every score, no soft NMS
+    most, iou_threshold, score_threshold, sigma = constants + [0.0] * (4 - len(constants))
+    return most, iou_threshold, score_threshold, sigma
+
+
 def _upstream(port: Any, shape: list[int], through: set[str]) -> Any:
     """Return the nearest port above `port` that has the shape, by way of the operations `through`."""
-    for one in _above(port, lambda node: node.get_type_name() in through):
+    for one in above(port, lambda node: node.get_type_name() in through):
         if one.get_partial_shape().is_static and list(one.get_shape()) == shape:
             return one
     raise _not_followed(f"found no tensor {shape} that enters its NonMaxSuppression")
@@ -165,18 +171,18 @@ def _upstream(port: Any, shape: list[int], through: set[str]) -> Any:
 
 def _order(boxes: Any) -> Iterator[str]:
     """Yield the names of the indices by which TopK orders the rows of `boxes`, in the order of its levels."""
-    joined = [one for one in _above(boxes, lambda node: node.get_type_name() in MOVES - {"Concat"})]
+    joined = [one for one in above(boxes, lambda node: node.get_type_name() in MOVES - {"Concat"})]
     levels = [source for one in joined if _kind(one) == "Concat" for source in one.get_node().input_values()]
     named: list[str] = []
     for level in levels or [boxes]:
-        for one in _above(level, lambda node: node.get_type_name() != "TopK"):
+        for one in above(level, lambda node: node.get_type_name() != "TopK"):
             if _kind(one) == "TopK":
                 name = _name(one.get_node().output(1), f"order_{len(named)}")
                 named += [name] if name not in named else []
     yield from named
 
 
-def _above(port: Any, through: Callable[[Any], bool]) -> Iterator[Any]:
+def above(port: Any, through: Callable[[Any], bool]) -> Iterator[Any]:
     """Yield `port` and the ports above it, nearest first, as far as nodes are gone `through`."""
     waiting, seen = [port], set()
     for one in waiting:

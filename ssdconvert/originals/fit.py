@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from math import isclose
 from typing import Any
 
 from numpy.typing import NDArray
 
 from ssdconvert.errors import ConversionError
 from ssdconvert.ir_graph import Suppression
+from ssdconvert.ir_rule import broken_rule
 from ssdconvert.originals import Original
 from ssdconvert.originals.pytorch import coding_of_network
 from ssdconvert.recipe import Recipe
@@ -40,23 +40,11 @@ def coding_in(file: str, priors: NDArray[Any]) -> BoxCoding:
 
 
 def refuse_other_rule(file: str, recipe: Recipe, end: Suppression) -> None:
-    """Raise ConversionError where a model suppresses by another rule than its recipe says.
-
-    No picture may happen to show it. Thresholds may be rounded to 16 bits, as those of FP16 files are.
-    """
-    rule = recipe.detections
-    pairs = {
-        "score_threshold": (rule.score_threshold, end.score_threshold),
-        "iou_threshold": (rule.iou_threshold, end.iou_threshold),
-        "keep": (rule.keep, end.keep),
-    }
-    if end.kind == "DetectionOutput":
-        pairs |= {"per_class": (rule.per_class, end.per_class), "clip": (rule.clip, end.clip)}
-    wrong = {key: pair for key, pair in pairs.items() if not isclose(*pair, rel_tol=1e-3, abs_tol=1e-6)}
-    if wrong:
-        told = ", ".join(f"{key} {theirs:g} (recipe: {ours:g})" for key, (ours, theirs) in wrong.items())
+    """Raise ConversionError where a model suppresses by another rule than its recipe says."""
+    broken = broken_rule(recipe.detections, end)
+    if broken:
         raise ConversionError(
-            f"{file} suppresses by another rule than its recipe says: {told}",
+            f"{file} suppresses by another rule than its recipe says: {'; '.join(broken)}",
             hint="correct detections in the recipe",
             stage="load",
         )

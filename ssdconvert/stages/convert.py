@@ -5,13 +5,13 @@ against what was asked for: what Model Optimizer says it did is not evidence.
 """
 
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ssdconvert.ir_contract import check_ir, check_ready_ir
+from ssdconvert.ir_description import describe
 from ssdconvert.ir_graph import suppression_of
 from ssdconvert.model_optimizer import conversion_arguments, from_caffe, from_onnx
 from ssdconvert.originals import Original
@@ -71,7 +71,7 @@ def _write(model: Any, recipe: Recipe, form: OutputForm, targets: Paths, sources
 
     sizes = []
     for precision, target in targets.items():
-        _describe(model, recipe, precision, sources)
+        describe(model, recipe, precision, sources)
         with temporary_folder_beside(target.parent) as folder:
             temporary = folder / target.name
             openvino.save_model(_compressed(model, precision), temporary, compress_to_fp16=False)
@@ -113,28 +113,3 @@ def _thresholds(model: Any) -> list[Any]:
     """Return the inputs by which NMS gets the thresholds of IoU and score."""
     nodes = [node for node in model.get_ordered_ops() if node.get_type_name() == "NonMaxSuppression"]
     return [node.input(index) for node in nodes for index in (3, 4)]
-
-
-def _describe(model: Any, recipe: Recipe, precision: str, sources: Mapping[str, str]) -> None:
-    """Write into rt_info what a deployer must know of the file."""
-    spec = recipe.input
-    facts: dict[str, Any] = {
-        "recipe": recipe.name,
-        "title": recipe.title,
-        "licence": recipe.licence,
-        "precision": precision,
-        "labels": "\n".join(recipe.class_names),
-        **(
-            {"stand_in": "the weights come from a seed and detect nothing real"} if recipe.is_stand_in else {}
-        ),
-        "input_range": "0..255",
-        "input_color": spec.color.converted,
-        "resize": f"{spec.resize.mode} {spec.resize.filter} {spec.resize.library}",
-        "baked_model_color": spec.color.model,
-        "baked_mean": " ".join(f"{value:g}" for value in spec.mean),
-        "baked_scale": " ".join(f"{value:g}" for value in spec.scale),
-    }
-    for key, value in facts.items():
-        model.set_rt_info(value, ["ssdconvert", key])
-    for name, digest in sources.items():
-        model.set_rt_info(digest, ["ssdconvert", "source_sha256", re.sub(r"[^A-Za-z0-9_.-]", "_", name)])

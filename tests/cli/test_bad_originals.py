@@ -431,7 +431,7 @@ def test_an_ir_in_the_folder_of_another_precision(
     (folder / "FP16").rename(folder / "other")
     (folder / "FP32").rename(folder / "FP16")
     (folder / "other").rename(folder / "FP32")
-    refused(recipe, 4, "load", "the FP32 IR holds weights of", "f16", "expected f32")
+    refused(recipe, 4, "load", "ready.xml has weights of", "f16", "expected f32 of FP32")
 
 
 @pytest.mark.parametrize(

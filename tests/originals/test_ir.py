@@ -114,14 +114,14 @@ def test_weights_of_another_model_of_equal_length(
 @pytest.mark.parametrize(
     ("units", "key", "value", "told"),
     [
-        ("normalised", "iou_threshold", 0.451, "iou_threshold 0.45 (recipe: 0.451)"),
-        ("normalised", "score_threshold", 0.02, "score_threshold 0.05 (recipe: 0.02)"),
-        ("normalised", "keep", 39, "keep 40 (recipe: 39)"),
-        ("normalised", "per_class", 99, "per_class 100 (recipe: 99)"),
-        ("normalised", "clip", True, "clip 0 (recipe: 1)"),
-        ("pixels", "iou_threshold", 0.5, "iou_threshold 0.45 (recipe: 0.5)"),
-        ("pixels", "score_threshold", 0.0, "score_threshold 0.05 (recipe: 0)"),
-        ("pixels", "keep", 41, "keep 40 (recipe: 41)"),
+        ("normalised", "iou_threshold", 0.451, "iou_threshold 0.45, expected 0.451"),
+        ("normalised", "score_threshold", 0.02, "score_threshold 0.05, expected 0.02"),
+        ("normalised", "keep", 39, "keep 40, expected 39"),
+        ("normalised", "per_class", 99, "per_class 100, expected 99"),
+        ("normalised", "clip", True, "clip no, expected yes"),
+        ("pixels", "iou_threshold", 0.5, "iou_threshold 0.45, expected 0.5"),
+        ("pixels", "score_threshold", 0.0, "score_threshold 0.05, expected 0"),
+        ("pixels", "keep", 41, "keep 40, expected 41"),
     ],
 )
 def test_another_rule_than_its_own_is_refused(

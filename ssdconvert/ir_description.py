@@ -1,0 +1,92 @@
+"""What an IR that ssdconvert made says of itself, in rt_info: what its graph does not show and a deployer must know."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ssdconvert.recipe import Recipe
+
+SECTION = "ssdconvert"
+MOST_NAMES = 5  # shown of labels that are missing, or too many
+
+
+def describe(model: Any, recipe: Recipe, precision: str, sources: Mapping[str, str]) -> None:
+    """Write the description into an openvino.Model; `sources` are the digests of the original's files."""
+    for key, value in description_of(recipe, precision).items():
+        model.set_rt_info(value, [SECTION, key])
+    for name, digest in sources.items():
+        model.set_rt_info(digest, [SECTION, "source_sha256", re.sub(r"[^A-Za-z0-9_.-]", "_", name)])
+
+
+def description_of(recipe: Recipe, precision: str) -> dict[str, str]:
+    """Return what an IR of a recipe says of itself, but for the digests of its source."""
+    spec = recipe.input
+    return {
+        "recipe": recipe.name,
+        "title": recipe.title,
+        "licence": recipe.licence,
+        "precision": precision,
+        "labels": "\n".join(recipe.class_names),
+        **(
+            {"stand_in": "the weights come from a seed and detect nothing real"} if recipe.is_stand_in else {}
+        ),
+        "input_range": "0..255",
+        "input_color": spec.color.converted,
+        "resize": f"{spec.resize.mode} {spec.resize.filter} {spec.resize.library}",
+        "baked_model_color": spec.color.model,
+        "baked_mean": " ".join(f"{value:g}" for value in spec.mean),
+        "baked_scale": " ".join(f"{value:g}" for value in spec.scale),
+    }
+
+
+def broken_description(model: Any, recipe: Recipe, precision: str) -> list[str]:
+    """Return what an openvino.Model says of itself in other words than an IR of this recipe does."""
+    if not model.has_rt_info([SECTION]):
+        return [f"rt_info has no section {SECTION}, expected that of {recipe.name}"]
+    broken = []
+    for key, expected in description_of(recipe, precision).items():
+        actual = _told(model, key)
+        if actual == expected:
+            continue
+        if actual is None:
+            broken.append(
+                f"{key} is missing, expected {expected.splitlines() if key == 'labels' else expected!r}"
+            )
+        elif key == "labels":
+            broken.append(_other_labels(recipe, actual.split("\n")))
+        else:
+            broken.append(f"{key}: {actual!r}, expected {expected!r}")
+    if not recipe.is_stand_in and _told(model, "stand_in") is not None:
+        broken.append(
+            f"stand_in: {_told(model, 'stand_in')!r}, expected weights that do not come from a seed"
+        )
+    return broken
+
+
+def _told(model: Any, key: str) -> str | None:
+    """Return a value of the description; None where there is none."""
+    path = [SECTION, key]
+    try:
+        return str(model.get_rt_info(path).astype(str)) if model.has_rt_info(path) else None
+    except RuntimeError:  # a section of this name
+        return None
+
+
+def _other_labels(recipe: Recipe, actual: Sequence[str]) -> str:
+    """Tell how labels differ from those of a recipe."""
+    expected = recipe.class_names
+    listed = f" of {recipe.detections.labels}" if isinstance(recipe.detections.labels, str) else ""
+    lost, added = Counter(expected) - Counter(actual), Counter(actual) - Counter(expected)
+    told = [f"{_few(names)} {what}" for names, what in ((lost, "missing"), (added, "too many")) if names]
+    if not told:
+        index = next(
+            index for index, names in enumerate(zip(actual, expected, strict=True)) if len({*names}) > 1
+        )
+        told = [f"label {index + 1} is {actual[index]!r}, expected {expected[index]!r}"]
+    return f"labels: {', '.join(told)}: expected {len(expected)} names{listed}, found {len(actual)}"
+
+
+def _few(names: Counter[str]) -> str:
+    shown = ", ".join(repr(name) for name in list(names)[:MOST_NAMES])
+    return shown if len(names) <= MOST_NAMES else f"{shown} and {len(names) - MOST_NAMES} more"
