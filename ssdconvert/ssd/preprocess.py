@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
+LONGEST = 16  # of a picture that is cropped, in widths of what remains of it
 
 
 class Colour(Protocol):
@@ -59,6 +60,8 @@ def resized(pixels: Pixels, spec: InputSpec) -> Pixels:
 
     The library matters: Pillow's filter smooths when it shrinks, OpenCV's does not.
     """
+    rows, columns = _reached(pixels.shape, spec)
+    pixels = np.ascontiguousarray(pixels[rows, columns])
     (scaled_height, scaled_width), (top, left) = _scaled_size_and_corner(pixels.shape[:2], spec)
     scaled = _stretched(pixels, scaled_height, scaled_width, spec.resize.library)
     return scaled[top : top + spec.shape[2], left : left + spec.shape[3]]
@@ -66,9 +69,34 @@ def resized(pixels: Pixels, spec: InputSpec) -> Pixels:
 
 def visible_part(picture: Sequence[int], spec: InputSpec) -> tuple[float, float, float, float]:
     """Return what the input shows of a picture of (height, width): x1, y1, x2, y2 in its pixels."""
-    (scaled_height, scaled_width), (top, left) = _scaled_size_and_corner(picture, spec)
-    x, y = picture[1] / scaled_width, picture[0] / scaled_height  # pixels of the picture in a scaled one
-    return left * x, top * y, (left + spec.shape[3]) * x, (top + spec.shape[2]) * y
+    rows, columns = _reached(picture, spec)
+    height, width = rows.stop - rows.start, columns.stop - columns.start
+    (scaled_height, scaled_width), (top, left) = _scaled_size_and_corner((height, width), spec)
+    x, y = width / scaled_width, height / scaled_height  # pixels of the picture in a scaled one
+    x1, y1 = columns.start + left * x, rows.start + top * y
+    return x1, y1, x1 + spec.shape[3] * x, y1 + spec.shape[2] * y
+
+
+def _reached(picture: Sequence[int], spec: InputSpec) -> tuple[slice, slice]:
+    """Return the rows and columns of a picture that are scaled.
+
+    All, but of a picture that is cropped and more than `LONGEST` times too wide or too high only the middle:
+    a row of 20000 pixels would become gigabytes, to be cut off again.
+    """
+    rows, columns = picture[0], picture[1]
+    height, width = spec.shape[2], spec.shape[3]
+    if spec.resize.mode == "stretch":
+        return slice(0, rows), slice(0, columns)
+    return (
+        _middle(rows, max(2, LONGEST * columns * height // width)),
+        _middle(columns, max(2, LONGEST * rows * width // height)),
+    )
+
+
+def _middle(size: int, most: int) -> slice:
+    """Return the middle of `size` pixels, at most `most` of them: as much is left out on either side."""
+    margin = max(0, (size - most + 1) // 2)
+    return slice(margin, size - margin)
 
 
 def _scaled_size_and_corner(

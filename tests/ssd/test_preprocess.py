@@ -1,4 +1,4 @@
-"""Preprocessing, against numbers worked out by hand."""
+"""Preprocessing, against numbers worked out by hand and against bilinear filters written out in numpy."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ssdconvert.generated_pictures import generated_pictures
+from ssdconvert.pictures import read_picture
 from ssdconvert.ssd.preprocess import converted_input, original_input, resized, visible_part
 
 
@@ -164,3 +166,86 @@ def test_cropping_fills_the_input_whatever_the_picture(
 
 def test_a_stretched_picture_is_wholly_visible() -> None:
     assert visible_part((480, 640), Spec()) == (0, 0, 640, 480)
+
+
+def weights(positions: NDArray[Any], pixels: int, scaled: int, library: str) -> NDArray[Any]:
+    """What each of `pixels` adds to the scaled pixels at `positions`, [positions, pixels], rows of sum 1.
+
+    OpenCV: the two pixels around a centre, the outermost repeated. Pillow: a triangle as wide as two
+    scaled pixels or two pixels, whichever is wider.
+    """
+    scale = pixels / scaled  # pixels of the picture in a scaled one
+    centres = (positions + 0.5) * scale - 0.5
+    width = max(scale, 1.0) if library == "pillow" else 1.0
+    if library == "opencv":
+        centres = centres.clip(0, pixels - 1)
+    triangle = np.maximum(0, 1 - np.abs(np.arange(pixels) - centres[:, None]) / width)
+    return triangle / triangle.sum(axis=1, keepdims=True)
+
+
+def oracle(pixels: NDArray[Any], spec: Spec) -> NDArray[Any]:
+    """What a recipe's resize should give, as real numbers."""
+    scaled, size = list(spec.shape[2:]), pixels.shape[:2]
+    if spec.resize.mode == "crop":  # cover the input: one side fits, of the other the middle is taken
+        wider = size[1] / size[0] >= scaled[1] / scaled[0]
+        fitting = 0 if wider else 1
+        scaled[1 - fitting] = size[1 - fitting] * scaled[fitting] // size[fitting]
+    by_row, by_column = (
+        weights(np.arange(target) + whole // 2 - target // 2, old, whole, spec.resize.library)
+        for target, whole, old in zip(spec.shape[2:], scaled, size, strict=True)
+    )
+    return np.einsum("yr,rcd,xc->yxd", by_row, pixels.astype(np.float64), by_column, optimize=True)
+
+
+def check_against_the_oracle(pixels: NDArray[Any], spec: Spec) -> None:
+    difference = np.abs(resized(pixels, spec) - oracle(pixels, spec))
+    assert difference.max() <= 1.01  # each of two passes rounds to a half
+    assert difference.mean() < 0.4
+
+
+@pytest.mark.parametrize("mode", ["stretch", "crop"])
+@pytest.mark.parametrize("library", ["opencv", "pillow"])
+@pytest.mark.parametrize("size", [(300, 300), (240, 320), (90, 70), (512, 200)], ids=str)
+@pytest.mark.parametrize("name", generated_pictures())
+def test_generated_pictures_are_resized_as_by_the_written_out_filter(
+    name: str, size: tuple[int, int], library: str, mode: str
+) -> None:
+    pixels = read_picture(generated_pictures()[name](), name)
+    check_against_the_oracle(pixels, Spec((1, 3, *size), resize=Resize(library, mode)))
+
+
+@pytest.mark.parametrize("mode", ["stretch", "crop"])
+@pytest.mark.parametrize("library", ["opencv", "pillow"])
+@pytest.mark.parametrize(
+    "picture", [(1, 1), (2, 1), (1, 64), (64, 1), (150, 40), (41, 97), (211, 500), (37, 300)], ids=str
+)
+@pytest.mark.parametrize("size", [(48, 64), (33, 20)], ids=str)
+def test_pictures_of_any_size_are_resized_as_by_the_written_out_filter(
+    picture: tuple[int, int], size: tuple[int, int], library: str, mode: str
+) -> None:
+    pixels = np.random.default_rng(9).integers(0, 256, (*picture, 3), dtype=np.uint8)
+    check_against_the_oracle(pixels, Spec((1, 3, *size), resize=Resize(library, mode)))
+
+
+@pytest.mark.parametrize("library", ["opencv", "pillow"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_long_row_that_is_cropped_takes_no_gigabytes(library: str, turned: bool) -> None:
+    """Scaled as a whole it would be 300 x 60000000; what is scaled is some columns around the middle."""
+    row = np.zeros((1, 200_000, 3), np.uint8)
+    row[:, 99_990:100_010] = (np.arange(20) * 12)[:, None]
+    around = row[:, 99_980:100_020]  # the same middle, as near to its pixels as a naive crop could come
+    if turned:
+        row, around = row.transpose(1, 0, 2).copy(), around.transpose(1, 0, 2)
+    spec = cropped(300, 300, library)
+    assert np.abs(resized(row, spec) - oracle(around, spec)).max() <= 1.01
+    x1, y1, x2, y2 = visible_part(row.shape, spec)
+    along, across = ((y1, y2), (x1, x2)) if turned else ((x1, x2), (y1, y2))
+    assert (along, across) == ((99_999.5, 100_000.5), (0, 1))
+
+
+@pytest.mark.parametrize("picture", [(1, 17), (1, 16), (3, 100), (5, 5 * 40 + 1), (2, 999)])
+def test_the_visible_part_of_a_long_picture_is_its_middle(picture: tuple[int, int]) -> None:
+    x1, y1, x2, y2 = visible_part(picture, cropped(30, 30))
+    assert (y1, y2) == (0, picture[0])
+    assert x2 - x1 == pytest.approx(picture[0], rel=0.02)
+    assert (x1 + x2) / 2 == pytest.approx(picture[1] / 2, abs=1 / 30 * picture[0])
