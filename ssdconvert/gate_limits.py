@@ -9,7 +9,7 @@ from ssdconvert.recipe import Recipe
 from ssdconvert.report.result import BINS, BINS_A_DECADE, HISTOGRAM_START
 from ssdconvert.runners import Arrays
 from ssdconvert.ssd.boxes import FloatArray
-from ssdconvert.ssd.heads import CLASS_PROBABILITIES, DECODED_BOXES, Heads, relative_error
+from ssdconvert.ssd.heads import CLASS_PROBABILITIES, DECODED_BOXES, Heads, UnknownHeads, relative_error
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,13 @@ def head_errors(limits: GateLimits, heads: Heads, expected: Arrays, actual: Arra
             counts = histogram_of(error)
             yield HeadError(name, "max error / scale", float(error.max()), limits.heads, statistics, counts)
         return
-    (right, right_boxes), (wrong, wrong_boxes) = heads.decoded(expected), heads.decoded(actual)
     metric = "sum of errors / sum"
+    if isinstance(heads, UnknownHeads):
+        for name, array in actual.items():
+            counts = histogram_of(relative_error(expected[name], array))
+            yield HeadError(name, metric, _summed(expected[name], array), limits.heads, {}, counts)
+        return
+    (right, right_boxes), (wrong, wrong_boxes) = heads.decoded(expected), heads.decoded(actual)
     for name, expected_array, array, limit in (
         (CLASS_PROBABILITIES, right[:, 1:], wrong[:, 1:], limits.heads),
         (DECODED_BOXES, right_boxes, wrong_boxes, limits.boxes or limits.heads),

@@ -63,6 +63,17 @@ def form_of(names: Collection[str]) -> OutputForm | None:
     return next((form for form in FORMS if set(form.names) == set(names)), None)
 
 
+def unknown_form(names: Collection[str]) -> OutputForm:
+    """Return the form of a model that suppresses, and hands it out under `names` that are no form's: broken."""
+    expected = "; or ".join(", ".join(form.names) for form in FORMS)
+    told = f"the outputs are {', '.join(sorted(names))}, expected {expected}"
+
+    def nothing(outputs: Arrays, spec: OutputSpec) -> Detections:
+        return Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.float32))
+
+    return OutputForm(tuple(names), nothing, lambda outputs, spec: [told])
+
+
 def _read_static(outputs: Arrays, spec: OutputSpec) -> Detections:
     used = outputs["scores"][0] > 0
     return Detections(outputs["bboxes"][0][used], outputs["labels"][0][used], outputs["scores"][0][used])
@@ -86,6 +97,21 @@ def _broken_static(outputs: Arrays, spec: OutputSpec) -> list[str]:
     }
     used = _common_promises(boxes[~unused], labels[~unused], scores, OutputSpec(spec.rows, spec.classes))
     return [promise for promise, kept in (promises | used).items() if not kept]
+
+
+def _broken_unpadded(outputs: Arrays, spec: OutputSpec) -> list[str]:
+    """Judge the same outputs with as many rows as there are detections, as other exporters make them."""
+    shapes = {name: list(outputs[name].shape) for name in OUTPUTS}
+    rows = shapes["labels"][-1] if shapes["labels"] else 0
+    if shapes != output_shapes(rows) or rows > spec.rows:
+        return [
+            f"the outputs have the shapes {shapes}, expected [1, N, 4], [1, N], [1, N] with N <= {spec.rows}"
+        ]
+    boxes, labels, scores = (outputs[name][0] for name in OUTPUTS)
+    promises = {"labels are not integers": np.issubdtype(labels.dtype, np.integer)}
+    used = scores > 0
+    promises |= _common_promises(boxes[used], labels[used], scores, OutputSpec(spec.rows, spec.classes))
+    return [promise for promise, kept in promises.items() if not kept]
 
 
 def _read_detection_out(outputs: Arrays, spec: OutputSpec) -> Detections:
@@ -163,6 +189,7 @@ def _best_first(boxes: FloatArray, labels: NDArray[np.int64], scores: FloatArray
 
 
 STATIC = OutputForm(OUTPUTS, _read_static, _broken_static)
+UNPADDED = OutputForm(OUTPUTS, _read_static, _broken_unpadded)  # of files that ssdconvert did not make
 FORMS = (
     STATIC,
     OutputForm((DETECTION_OUT,), _read_detection_out, _broken_detection_out),

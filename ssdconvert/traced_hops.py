@@ -15,27 +15,38 @@ Judged = tuple[Candidate, Sequence[Check]]
 
 
 def traced(
-    recipe: Recipe, judged: Sequence[Judged], samples: Sequence[Sample], everything: bool
+    recipe: Recipe,
+    judged: Sequence[Judged],
+    samples: Sequence[Sample],
+    everything: bool,
+    takes_pixels: bool = False,
 ) -> tuple[HopTrace, ...]:
     """Return the trace of the first candidate whose heads failed, or with `everything` of each on the way.
 
-    A failed candidate is traced on the first sample that it failed on, others on the first of all.
+    A failed candidate is traced on the first sample that it failed on, others on the first of all. `takes_pixels` as in
+    Original: so do the files that its candidates were made from.
     """
-    return tuple(_traces(recipe, judged, {sample.name: sample for sample in samples}, everything))
+    named = {sample.name: sample for sample in samples}
+    return tuple(_traces(recipe, judged, named, everything, takes_pixels))
 
 
 def _traces(
-    recipe: Recipe, judged: Sequence[Judged], samples: dict[str, Sample], everything: bool
+    recipe: Recipe,
+    judged: Sequence[Judged],
+    samples: dict[str, Sample],
+    everything: bool,
+    takes_pixels: bool,
 ) -> Iterator[HopTrace]:
     for candidate, checks in judged:
         failed = [check.input for check in checks if (check.level, check.status) == ("heads", "fail")]
         if (everything and candidate.hop in ("onnx", "simplified", "ir")) or failed:
-            yield _trace(recipe, candidate, samples[failed[0]] if failed else next(iter(samples.values())))
+            sample = samples[failed[0]] if failed else next(iter(samples.values()))
+            yield _trace(recipe, candidate, sample, takes_pixels)
         if failed and not everything:
             return
 
 
-def _trace(recipe: Recipe, candidate: Candidate, sample: Sample) -> HopTrace:
+def _trace(recipe: Recipe, candidate: Candidate, sample: Sample, takes_pixels: bool) -> HopTrace:
     """Trace one candidate. What goes wrong here is told in the trace: the verdict stands without it."""
     limits = limits_of(recipe, candidate.precision)
     base = HopTrace(
@@ -45,8 +56,11 @@ def _trace(recipe: Recipe, candidate: Candidate, sample: Sample) -> HopTrace:
     if candidate.inner is None:
         return replace(base, reason="the file that it was made from shares no names with it")
     first, second = candidate.inner
-    prepared = (sample.for_original if candidate.normalised else sample.for_converted)(recipe.input)
-    feeds = {recipe.input.name: sample.for_original(recipe.input)}, {recipe.input.name: prepared}
+    pictures = [
+        (sample.for_converted if pixels else sample.for_original)(recipe.input)
+        for pixels in (takes_pixels, not candidate.normalised)
+    ]
+    feeds = {recipe.input.name: pictures[0]}, {recipe.input.name: pictures[1]}
     try:
         return replace(base, trace=trace(first, second, *feeds))
     except SsdconvertError as error:

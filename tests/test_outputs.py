@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssdconvert.outputs import FARTHEST_BOX, FORMS, STATIC, OutputSpec, form_of, output_shapes, output_spec
+from ssdconvert.outputs import (
+    FARTHEST_BOX,
+    FORMS,
+    STATIC,
+    UNPADDED,
+    OutputSpec,
+    form_of,
+    output_shapes,
+    output_spec,
+    unknown_form,
+)
 from ssdconvert.recipe import Recipe
 
 Outputs = dict[str, Any]
@@ -347,3 +357,42 @@ def test_every_form_reads_what_was_written(
     told = zip((found.boxes * 64).tolist(), (found.scores * 64).tolist(), found.labels.tolist(), strict=True)
     assert sorted((*box, score, label - 1) for box, score, label in told) == sorted(rows)
     assert (np.diff(found.scores) <= 0).all()
+
+
+# --- of files that ssdconvert did not make
+
+
+def unpadded(count: int) -> Outputs:
+    return {name: array[:, :count] for name, array in static(count).items()}
+
+
+@pytest.mark.parametrize("count", [0, 1, ROWS])
+def test_unpadded_rows_keep_their_promises(count: int) -> None:
+    spec = OutputSpec(ROWS, 3)
+    assert UNPADDED.broken(unpadded(count), spec) == []
+    assert len(UNPADDED.read(unpadded(count), spec)) == count
+    assert UNPADDED.broken(static(), spec) == []
+    assert (STATIC.broken(unpadded(count), spec) == []) == (count == ROWS)
+
+
+def test_what_unpadded_rows_break() -> None:
+    spec = OutputSpec(ROWS, 3)
+    rows = unpadded(2)
+    for name, wrong in (
+        ("bboxes", rows["bboxes"][:, :1]),
+        ("labels", rows["labels"][0]),
+        ("labels", rows["labels"].astype(np.float32)),
+        ("labels", rows["labels"] + 5),
+        ("scores", rows["scores"] + 1),
+        ("scores", rows["scores"] * np.nan),
+    ):
+        assert UNPADDED.broken(rows | {name: wrong}, spec), name
+    assert "N <= 1" in UNPADDED.broken(rows, OutputSpec(1, 3))[0]
+
+
+def test_outputs_of_unknown_names_are_always_broken() -> None:
+    (told,) = unknown_form(["scores", "boxes"]).broken({}, OutputSpec(ROWS, 3))
+    assert told == (
+        "the outputs are boxes, scores, expected bboxes, labels, scores; or detection_out; or boxes, labels"
+    )
+    assert len(unknown_form(["scores"]).read({}, OutputSpec(ROWS, 3))) == 0

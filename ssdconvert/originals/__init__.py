@@ -24,6 +24,11 @@ class Original:
     name. `in_order_of_score`: its heads are sorted, so that those of two runs cannot be compared row by row.
     `inner` returns its inner tensors, by the names that they have in the graph exported to a path; None where
     what is made of it shares no names with it.
+
+    Of a file that somebody gives as the reference: `takes_pixels`: it takes 0..255 in the converted model's
+    channel order, the preprocessing is inside. `precision` is that of its weights: what a right copy may
+    differ by follows from the rougher of both. `detects`: whether anything says what its tensors mean;
+    without it `heads` are UnknownHeads, `tensors` are its outputs by their own names, to be compared alone.
     """
 
     heads: Heads
@@ -38,6 +43,9 @@ class Original:
     in_order_of_score: bool = False
     notes: tuple[str, ...] = ()
     inner: Callable[[Path], InnerTensors] | None = None
+    takes_pixels: bool = False
+    precision: str = "FP32"
+    detects: bool = True
 
     def heads_in(self, outputs: Mapping[str, NDArray[Any]]) -> Arrays:
         """Return the heads by our names from outputs of the original by its own."""

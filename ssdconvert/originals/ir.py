@@ -21,8 +21,14 @@ from ssdconvert.ssd.heads import Heads, HeadTensor
 def load_ir(recipe: Recipe, source: IrSource, files: Mapping[str, Path]) -> Original:
     """Return the IR of the highest precision among `files` by name; ConversionError where it does not fit."""
     pairs = {precision: source.pair(precision) for precision in PRECISIONS}
-    highest, xml = next((p, files[pair[0]]) for p, pair in pairs.items() if pair and pair[0] in files)
-    model = check_ready_ir(recipe, highest, xml)
+    return load_xml(
+        recipe, *next((p, files[pair[0]]) for p, pair in pairs.items() if pair and pair[0] in files)
+    )
+
+
+def load_xml(recipe: Recipe, precision: str, xml: Path) -> Original:
+    """Return an IR that suppresses by itself, of a weight precision; ConversionError where it does not fit."""
+    model = check_ready_ir(recipe, precision, xml)
     classes = len(recipe.class_names)
 
     def named(model: Any) -> Suppression:
@@ -36,7 +42,7 @@ def load_ir(recipe: Recipe, source: IrSource, files: Mapping[str, Path]) -> Orig
     zeros = runner.run({recipe.input.name: np.zeros(recipe.input.shape, np.float32)})
     coding = coding_in(xml.name, zeros[end.priors]) if end.priors else None
     heads = Heads(coding, recipe.detections.clip)
-    tensors = dict(zip(heads.names, _tensors(recipe, end), strict=True))
+    tensors = dict(zip(heads.names, tensors_of(recipe, end), strict=True))
     original = Original(
         heads, 0, xml, runner, tensors, own, keeps_outputs=True,
         prepare=named, in_order_of_score=bool(end.order),
@@ -44,7 +50,7 @@ def load_ir(recipe: Recipe, source: IrSource, files: Mapping[str, Path]) -> Orig
     return fitted(recipe, original, xml.name, zeros)
 
 
-def _tensors(recipe: Recipe, end: Suppression) -> tuple[HeadTensor, HeadTensor]:
+def tensors_of(recipe: Recipe, end: Suppression) -> tuple[HeadTensor, HeadTensor]:
     """Return where the scores and the boxes are that enter the suppression."""
     height, width = recipe.input.shape[2:]
     sides = (width, height) if recipe.detections.units == "pixels" else (1, 1)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ssdconvert.errors import ConversionError
+from ssdconvert.onnx_file import read_onnx
 from ssdconvert.originals import Original
 from ssdconvert.originals.fit import fitted, heads_named
 from ssdconvert.outputs import STATIC, OutputForm, form_of
@@ -25,8 +26,7 @@ def load_onnx(recipe: Recipe, source: OnnxSource, path: Path) -> Original:
     from ssdconvert.quantised_onnx import is_quantised
     from ssdconvert.runners.onnx_runner import OnnxRunner
 
-    model = _read(path)
-    _refuse_external_data(path, model)
+    model = read_onnx(path)
     own = None
     if source.heads is None:
         own = _own_form(path, model)
@@ -65,31 +65,6 @@ def load_onnx(recipe: Recipe, source: OnnxSource, path: Path) -> Original:
             stage="load",
         )
     return fitting
-
-
-def _read(path: Path) -> "onnx.ModelProto":
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        return onnx.load(path, load_external_data=False)
-    except DecodeError as error:
-        raise ConversionError(
-            f"{path} is no ONNX file: {error}", hint="check the file with onnx.checker", stage="load"
-        ) from error
-
-
-def _refuse_external_data(path: Path, model: "onnx.ModelProto") -> None:
-    """Raise ConversionError for an ONNX file whose weights lie in other files: nobody checked those."""
-    import onnx
-
-    for tensor in model.graph.initializer:
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            raise ConversionError(
-                f"{path.name} keeps the weight {tensor.name} in another file",
-                hint="save it in one file: onnx.save(onnx.load(FILE), FILE)",
-                stage="load",
-            )
 
 
 def _own_form(path: Path, model: "onnx.ModelProto") -> OutputForm:

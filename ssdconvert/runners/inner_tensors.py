@@ -89,25 +89,40 @@ class OnnxTensors:
 
 @dataclass(frozen=True)
 class OpenvinoTensors:
-    """An IR in OpenVINO; `prepare` may name tensors of the read model."""
+    """An IR in OpenVINO, up to the tensors `heads` if there are some; `prepare` may name tensors of the read model."""
 
     path: Path
     device: str = "CPU"
     prepare: Callable[[Any], Any] = lambda model: None
+    heads: Sequence[str] = ()
 
     def listed(self, feeds: Feeds) -> list[InnerTensor]:
-        """Return the tensors that have a name, once for each name."""
+        """Return the tensors that have a name of their own, once for each name."""
         from ssdconvert.ir_file import read_ir
 
         model = read_ir(self.path)
         self.prepare(model)
-        return [
+        found = [
             InnerTensor(name, operation.get_type_name(), _size_of_port(port))
-            for operation in model.get_ordered_ops()
+            for operation in self._operations(model)
             if operation.get_type_name() not in ("Constant", "Parameter", "Result")
             for port in operation.outputs()
             for name in sorted(port.get_names())
         ]
+        # layers of Caffe that work in place have one name
+        tensors = Counter(tensor.name for tensor in found)
+        return [tensor for tensor in found if tensors[tensor.name] == 1]
+
+    def _operations(self, model: Any) -> list[Any]:
+        """Return what the heads depend on, in order of execution; everything without heads."""
+        operations: list[Any] = model.get_ordered_ops()
+        wanted, needed = set(self.heads), set[str]()
+        for operation in reversed(operations):
+            own = {name for port in operation.outputs() for name in port.get_names()}
+            if operation.get_friendly_name() in needed or not wanted.isdisjoint(own):
+                needed.add(operation.get_friendly_name())
+                needed |= {port.get_node().get_friendly_name() for port in operation.input_values()}
+        return [one for one in operations if not wanted or one.get_friendly_name() in needed]
 
     def run(self, names: Sequence[str], feeds: Feeds) -> Arrays:
         """Return these tensors, at the precision that the gate runs at."""

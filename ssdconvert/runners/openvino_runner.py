@@ -36,20 +36,23 @@ class OpenvinoRunner:
         try:
             model = core.read_model(path)
             prepare(model)
-            self.output_names = [name_of(port) for port in model.outputs]
-            inner = [name for name in extra if name not in self.output_names]
-            for name in inner:
+            own = [name_of(port) for port in model.outputs]
+            for name in extra:
                 model.add_outputs(name)
             if cut:
-                unwanted = [name not in extra for name in self.output_names]
-                for result in [
-                    r for r, removed in zip(model.get_results(), unwanted, strict=False) if removed
-                ]:
-                    model.remove_result(result)
-                self.output_names = [name for name in self.output_names if name in extra]
+                wanted = set(extra)
+                for result in model.get_results()[: len(own)]:
+                    if wanted.isdisjoint(result.output(0).get_names()):
+                        model.remove_result(result)
+                own = [name for name in own if name in wanted]
         except RuntimeError as error:
             raise unreadable(path, error) from error
-        self.output_names += inner
+        # a tensor of several names is one output
+        ports = [port.get_names() for port in model.outputs]
+        self.places = {
+            name: next(index for index, names in enumerate(ports) if name in names) for name in (*own, *extra)
+        }
+        self.output_names = list(self.places)
         _refuse_absent(core, device)
         try:
             self.compiled = core.compile_model(model, device, {"INFERENCE_PRECISION_HINT": "f32"})
@@ -72,7 +75,7 @@ class OpenvinoRunner:
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
         """Return every output by name."""
         results = self.compiled(dict(feeds), share_inputs=False)
-        return {name: np.array(results[index]) for index, name in enumerate(self.output_names)}
+        return {name: np.array(results[index]) for name, index in self.places.items()}
 
 
 def unreadable(path: Path, error: Exception) -> ConversionError:

@@ -65,6 +65,15 @@ class Heads:
 
 
 @dataclass(frozen=True)
+class UnknownHeads(Heads):
+    """Tensors of any names and number of which nobody says what they mean: nothing follows from them."""
+
+    def decoded(self, outputs: Mapping[str, FloatArray]) -> tuple[FloatArray, FloatArray]:
+        """Raise TypeError: there are no detections to ask for."""
+        raise TypeError("nothing can be decoded from tensors of unknown meaning")
+
+
+@dataclass(frozen=True)
 class HeadTensor:
     """Where a head is in somebody's graph: the tensor's name, and how its numbers lie there.
 

@@ -180,3 +180,38 @@ def test_modules_have_the_names_of_the_exported_graph(network: TorchTensors) -> 
 def test_hooks_are_gone_afterwards(network: TorchTensors) -> None:
     network.run(["class_logits"], FEEDS)
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in network.network.modules())
+
+
+def test_names_that_two_tensors_of_an_ir_share_are_not_listed(tmp_path: Path) -> None:
+    """As in IRs of Caffe networks, where layers work in place."""
+    import openvino
+    from openvino.runtime import opset8 as ops
+
+    image = ops.parameter([1, 3, 8, 8], np.float32, "x")
+    image.output(0).get_tensor().set_names({"x"})
+    first = ops.abs(image)
+    second = ops.relu(first)
+    third = ops.exp(second)
+    for node, names in ((first, {"conv"}), (second, {"conv"}), (third, {"head", "end"})):
+        node.output(0).get_tensor().set_names(names)
+    openvino.save_model(openvino.Model([third], [image], "m"), tmp_path / "m.xml")
+    tensors = OpenvinoTensors(tmp_path / "m.xml")
+    assert [tensor.name for tensor in tensors.listed(FEEDS)] == ["end", "head"]
+    outputs = tensors.run(["end", "head"], FEEDS)
+    expected = np.exp(np.abs(FEEDS["x"]))
+    assert set(outputs) == {"end", "head"}
+    for array in outputs.values():
+        np.testing.assert_allclose(array, expected, rtol=1e-5)
+
+
+def test_an_ir_is_listed_up_to_its_heads(graph: Path) -> None:
+    import openvino
+
+    openvino.save_model(openvino.Core().read_model(graph), graph.with_suffix(".xml"))
+
+    def names(*heads: str) -> set[str]:
+        return {one.name for one in OpenvinoTensors(graph.with_suffix(".xml"), heads=heads).listed(FEEDS)}
+
+    assert names() >= {"relu", "head", "behind"}
+    assert names("head") == names() - {"behind"}
+    assert "head" not in names("relu")
