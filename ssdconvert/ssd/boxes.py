@@ -54,10 +54,18 @@ def area(corners: FloatArray) -> FloatArray:
     return sides[..., 0] * sides[..., 1]
 
 
+def _shared_length(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Return the length [N, M] that each interval of [N, 2] shares with each of [M, 2]."""
+    low = np.maximum(first[:, :1], second[:, 0])
+    high = np.minimum(first[:, 1:], second[:, 1])
+    return np.maximum(high - low, 0)
+
+
 def iou_matrix(first: FloatArray, second: FloatArray) -> FloatArray:
     """Return the IoU [N, M] of each box of [N, 4] with each of [M, 4], in 0..1; 0 where both are empty."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=-1)
+    width, height = (
+        _shared_length(first[:, [axis, axis + 2]], second[:, [axis, axis + 2]]) for axis in (0, 1)
+    )
+    shared = width * height
     union = area(first)[:, None] + area(second)[None, :] - shared
     return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)

@@ -100,8 +100,8 @@ def detections_of(probabilities: FloatArray, boxes: FloatArray, rule: Suppressio
     threshold = probabilities.dtype.type(rule.score_threshold)
     for label in range(1, probabilities.shape[1]):
         scores = probabilities[:, label]
-        best = np.argsort(-scores, kind="stable")[: rule.per_class]
-        best = best[scores[best] > threshold]
+        best = np.flatnonzero(scores > threshold)
+        best = best[np.argsort(-scores[best], kind="stable")][: rule.per_class]
         kept = best[suppress(boxes[best], rule.iou_threshold, rule.at_iou_threshold)]
         found.append(Detections(boxes[kept], np.full(len(kept), label, np.int64), scores[kept]))
     together = Detections(

@@ -71,9 +71,11 @@ def match(
     parts = []
     for label in range(1, probabilities.shape[1]):
         scores = probabilities[:, label]
-        order = np.argsort(-scores, kind="stable")
-        order = order[scores[order] > rule.score_threshold - tolerance.score]
+        order = np.flatnonzero(scores > rule.score_threshold - tolerance.score)
+        order = order[np.argsort(-scores[order], kind="stable")]
         detections = candidate.select(candidate.labels == label)
+        if not len(order) and not len(detections):
+            continue
         parts.append(_match_class(scores[order], boxes[order], rule, tolerance, detections, lowest))
     foreign = candidate.select((candidate.labels < 1) | (candidate.labels >= probabilities.shape[1]))
     surplus = np.sort(candidate.scores)[::-1][rule.keep :]
@@ -200,7 +202,9 @@ def _coinciding(first: FloatArray, second: FloatArray, tolerance: Tolerance) -> 
     Clipping leaves such boxes, and slivers, at the picture's edge. Their corners may be as far apart as
     those of a box of a hundredth of the picture that is just within the tolerance.
     """
-    distance = np.abs(first[:, None] - second[None]).max(axis=-1)
+    distance = np.abs(first[:, :1] - second[:, 0])
+    for side in (1, 2, 3):
+        distance = np.maximum(distance, np.abs(first[:, side, None] - second[:, side]))
     thickness = [(boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=1.0) for boxes in (first, second)]
     sliver = np.minimum(thickness[0][:, None], thickness[1][None, :]) < SLIVER
     result: NDArray[np.bool_] = distance <= ROUNDING + np.where(sliver, (1 - tolerance.iou) * 0.01, 0.0)
