@@ -19,6 +19,7 @@ class BuildOptions:
     required_devices: tuple[str, ...] = ()
     rerun: tuple[str, ...] = ()  # stages that run even when they are up to date
     trace: bool = False  # compare inner tensors at every hop
+    images: tuple[tuple[str, Path], ...] = ()  # pictures to verify on, beside the recipe's
 
 
 @dataclass(frozen=True)

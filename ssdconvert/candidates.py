@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssdconvert.build_plan import Plan
+from ssdconvert.ir_contract import promises_of
+from ssdconvert.ir_rounding import broken_rounding
 from ssdconvert.originals import Original
 from ssdconvert.outputs import STATIC, OutputForm
 from ssdconvert.recipe_source import CaffeSource
@@ -27,7 +29,8 @@ class Candidate:
     names, `form` how it hands out detections, None where it does not. `is_reference` marks the file that
     the reference is, in the same engine: it can only agree with itself; `shown` one whose detections the
     report draws, the first of those that run. `inner` are the tensors of the file that it was made from,
-    which takes the original's input, and its own; None where names are not shared.
+    which takes the original's input, and its own; None where names are not shared. `promises` reads from the
+    file itself what it should keep: what is broken of each.
     """
 
     hop: str
@@ -40,6 +43,7 @@ class Candidate:
     is_reference: bool = False
     shown: bool = False
     inner: Pair | None = None
+    promises: Callable[[], Mapping[str, Sequence[str]]] | None = None
 
 
 def candidates_of(
@@ -54,7 +58,7 @@ def candidates_of(
             before = inner
     for precision, relative in plan.irs.items():
         for device in devices:
-            yield _ir(plan, original, precision, folder / relative, device, before)
+            yield _ir(plan, original, precision, folder, relative, device, before)
     if isinstance(plan.recipe.source, CaffeSource) and plan.recipe.source.twin and evidence:
         names = plan.recipe.source.twin.scores, plan.recipe.source.twin.boxes
         tensors = {
@@ -78,12 +82,19 @@ def _graph(hop: str, plan: Plan, original: Original, path: Path, inner: Pair | N
 
 
 def _ir(
-    plan: Plan, original: Original, precision: str, path: Path, device: str, before: InnerTensors | None
+    plan: Plan,
+    original: Original,
+    precision: str,
+    folder: Path,
+    relative: str,
+    device: str,
+    before: InnerTensors | None,
 ) -> Candidate:
     """Return an IR: one that ssdconvert made has the heads by our names, a ready one by its own."""
     tensors, form = _our_tensors(original), STATIC
     if original.keeps_outputs and original.own is not None:
         tensors, form = original.tensors, original.own
+    path = folder / relative
     ready = plan.recipe.source.kind == "ir" and precision == plan.reference_precision and device == "CPU"
 
     def opened() -> Runner:
@@ -92,7 +103,15 @@ def _ir(
     shown = precision == plan.precisions[0]
     prepare = (lambda model: None) if plan.through_onnx else named_by_operation
     inner = (before, OpenvinoTensors(path, device, prepare)) if before else None
-    return Candidate("ir", precision, device, False, opened, tensors, form, ready, shown, inner)
+
+    def promises() -> Mapping[str, Sequence[str]]:
+        kept = promises_of(plan.recipe, precision, path, form, plan.recipe.source.kind == "ir")
+        full = folder / plan.irs["FP32"] if "FP32" in plan.irs else None
+        if precision == "FP16" and full and plan.recipe.source.kind != "ir" and not kept["whole"]:
+            kept["rounding"] = broken_rounding(full, path)
+        return kept
+
+    return Candidate("ir", precision, device, False, opened, tensors, form, ready, shown, inner, promises)
 
 
 def _our_tensors(original: Original) -> Tensors:

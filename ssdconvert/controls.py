@@ -15,7 +15,8 @@ from ssdconvert.gate_limits import GateLimits, HeadError, head_errors
 from ssdconvert.originals import Original
 from ssdconvert.outputs import output_spec
 from ssdconvert.recipe import Input, Recipe
-from ssdconvert.report.result import Check, judged
+from ssdconvert.references import fed
+from ssdconvert.report.result import SHIPPED, Check, judged
 from ssdconvert.runners import Arrays
 from ssdconvert.samples import Picture
 from ssdconvert.ssd.detections import Detections
@@ -61,6 +62,8 @@ def control_checks(
     `references` are pictures with the original's heads; `limits` are those of a right copy of the original.
     """
 
+    if not references:
+        return
     if original.in_order_of_score:
         yield from _controls_by_detections(recipe, original, [picture for picture, _ in references], limits)
         return
@@ -76,10 +79,10 @@ def control_checks(
     for mistake, spec in wrong_inputs(recipe.input).items():
 
         def rerun(picture: Picture, _: Arrays, spec: Input = spec) -> Arrays:
-            return original.run(picture.for_original(spec), recipe.input.name)
+            return original.run(fed(original, picture, spec, recipe.input), recipe.input.name)
 
         yield _control(mistake, original, *worst(rerun))
-    for mistake, change in WRONG_HEADS.items():
+    for mistake, change in WRONG_HEADS.items() if original.detects else ():
         yield _control(mistake, original, *worst(lambda _, heads, c=change: c(original.heads, heads)))  # type: ignore[misc]
 
 
@@ -92,7 +95,7 @@ def closer_checks(checks: Sequence[Check]) -> Iterator[Check]:
     mistakes = [check for check in checks if check.hop == "control" and check.metric.startswith(COMPARED)]
     heads: dict[tuple[str, ...], list[Check]] = {}
     for check in checks:
-        lower = check.hop == "ir" and check.level == "heads" and check.precision != "FP32"
+        lower = check.hop in SHIPPED and check.level == "heads" and check.precision != "FP32"
         if lower and check.metric == COMPARED and check.value is not None:
             heads.setdefault(check.candidate, []).append(check)
     if not mistakes:
@@ -113,15 +116,15 @@ def _controls_by_detections(
     assert original.own is not None
     spec, read, tolerance = output_spec(recipe), original.own.read, Tolerance(limits.score, limits.iou)
 
-    def run(picture: Picture, fed: Input) -> tuple[Detections, Arrays]:
-        outputs = original.runner.run({recipe.input.name: picture.for_original(fed)})
+    def run(picture: Picture, prepared: Input) -> tuple[Detections, Arrays]:
+        outputs = original.runner.run({recipe.input.name: fed(original, picture, prepared, recipe.input)})
         return read(outputs, spec), original.heads_in(outputs)
 
     found: dict[str, list[tuple[int, str]]] = {}
     for picture in pictures:
         own, heads = run(picture, recipe.input)
         swapped = replace(own, boxes=own.boxes[:, [1, 0, 3, 2]])
-        wrong = {mistake: run(picture, fed)[0] for mistake, fed in wrong_inputs(recipe.input).items()}
+        wrong = {mistake: run(picture, changed)[0] for mistake, changed in wrong_inputs(recipe.input).items()}
         wrong |= {
             "labels shifted by one": replace(own, labels=own.labels + 1),
             "x and y of boxes swapped": swapped,

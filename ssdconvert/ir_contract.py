@@ -30,16 +30,16 @@ def promises_of(recipe: Recipe, precision: str, path: Path, form: OutputForm, re
     describes itself in no words of ours. A file that cannot be read keeps no other promise, and none is
     returned.
 
-    file: there is a pair, of the length that it counts on, which OpenVINO reads · input, outputs: names,
+    whole: there is a pair, of the length that it counts on, which OpenVINO reads · input, outputs: names,
     types, static shapes · weights: their precision · description: what it says of itself · suppression: the
     rule in its graph.
     """
     try:
         model = read_ir(path)
     except ConversionError as error:
-        return {"file": [error.message.replace(f"{path.parent}{os.sep}", "")]}
+        return {"whole": [error.message.replace(f"{path.parent}{os.sep}", "")]}
     promises: Promises = {
-        "file": [],
+        "whole": [],
         "input": _broken_input(model, recipe),
         "outputs": _broken_outputs(model, form, recipe.detections.keep, ready),
         "weights": _broken_weights(model, precision),

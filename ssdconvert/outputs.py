@@ -50,12 +50,19 @@ def output_shapes(keep: int) -> dict[str, list[int]]:
 class OutputForm:
     """A way to hand out detections.
 
-    `read` returns the used rows. `broken` returns what the outputs do not keep of the form's contract.
+    `read` returns the used rows, `judge` what outputs that are all there do not keep of the form's contract.
     """
 
     names: tuple[str, ...]
     read: Callable[[Arrays, OutputSpec], Detections]
-    broken: Callable[[Arrays, OutputSpec], list[str]]
+    judge: Callable[[Arrays, OutputSpec], list[str]]
+
+    def broken(self, outputs: Arrays, spec: OutputSpec) -> list[str]:
+        """Return what the outputs do not keep of the form's contract; empty where they keep it."""
+        missing = [name for name in self.names if name not in outputs]
+        if missing:
+            return [f"there is no output {' and no '.join(missing)}"]
+        return self.judge(outputs, spec)
 
 
 def form_of(names: Collection[str]) -> OutputForm | None:

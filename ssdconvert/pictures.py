@@ -60,6 +60,18 @@ def pictures_given(paths: Sequence[Path]) -> list[tuple[str, Path]]:
     return list(zip(names, files, strict=True)) if files else []
 
 
+def embedded_pictures() -> list[tuple[str, Path]]:
+    """Return name and path of the pictures for models of which nobody says more."""
+    paths = [package_file(reference) for reference in EMBEDDED]
+    return [(path.name, path) for path in paths]
+
+
+def pictures_beside(own: Sequence[tuple[str, Path]], paths: Sequence[Path]) -> tuple[tuple[str, Path], ...]:
+    """Return the pictures that a user names, by names that those of the recipe, its `own`, do not have."""
+    taken = {name for name, _ in own}
+    return tuple((f"given {name}" if name in taken else name, path) for name, path in pictures_given(paths))
+
+
 def read_picture(source: Path | bytes | BinaryIO, name: str = "") -> Pixels:
     """Return the picture, a file's or of its bytes, as RGB u8 [H, W, 3], turned upright as its EXIF says.
 

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssdconvert.build_plan import PRECISIONS, Plan, plan
@@ -26,7 +27,7 @@ from ssdconvert.workspace import (
 
 if TYPE_CHECKING:
     from ssdconvert.originals import Original
-    from ssdconvert.samples import Recorded
+    from ssdconvert.samples import PictureFile, Recorded
 
 STAGES = ("fetch", "load", "export", "simplify", "convert", "verify", "detect", "report", "manifest")
 
@@ -48,6 +49,14 @@ def build(
     with workspace.locked(on_wait):
         workspace.claim(entry.recipe.name)
         return _Build(entry, planned, options, workspace, on_stage).run(until)
+
+
+def _digest_or_nothing(path: Path) -> str:
+    """Return the digest of a picture that a user named; the gate tells of one that cannot be read."""
+    try:
+        return digest_of(path)
+    except OSError:
+        return ""
 
 
 class _Build:
@@ -114,6 +123,15 @@ class _Build:
 
     def _picture_digests(self) -> list[list[str]]:
         return [[name, digest_of(path)] for name, path in self.pictures]
+
+    def _verified_pictures(self) -> "list[PictureFile]":
+        from ssdconvert.samples import picture_files
+
+        return picture_files([*self.pictures, *self.options.images])
+
+    def _verified_picture_digests(self) -> list[list[str]]:
+        given = ([name, _digest_or_nothing(path)] for name, path in self.options.images)
+        return [*self._picture_digests(), *given]
 
     def _source_form(self) -> dict[str, Any]:
         """Return what a recipe says of its source beside the files: where heads are, what they mean."""
@@ -217,17 +235,20 @@ class _Build:
 
         def action() -> str:
             from ssdconvert.candidates import candidates_of
-            from ssdconvert.samples import samples_of
             from ssdconvert.stages.verify import verify
 
             evidence = self.source.evidence.path if self.source.evidence else None
-            samples = samples_of(self.pictures, self.recorded)
             candidates = candidates_of(
                 self.plan, self.original, self.workspace.folder, self.options.devices, evidence
             )
             required = self.options.required_devices
             verification = verify(
-                self.recipe, self.original, candidates, samples, required, self.options.trace
+                self.recipe,
+                self.original,
+                candidates,
+                [*self._verified_pictures(), *self.recorded],
+                required,
+                self.options.trace,
             )
             self.result.verification = verification
             write_json(path("report.json"), verification.to_json())
@@ -244,7 +265,7 @@ class _Build:
             "source_form": self._source_form(),
             "evidence": self.source.evidence.sha256 if self.source.evidence else "",
             **self._part("input", "detections", "limits"),
-            "pictures": self._picture_digests(),
+            "pictures": self._verified_picture_digests(),
             "devices": list(self.options.devices),
             "required_devices": list(self.options.required_devices),
             "tools": tool_versions(),
@@ -284,11 +305,12 @@ class _Build:
             from ssdconvert.stages.report import report
 
             assert self.result.verification is not None
-            return report(self.recipe, self.result.verification, self.pictures, self.workspace.folder)
+            pictures = self._verified_pictures()
+            return report(self.recipe, self.result.verification, pictures, self.workspace.folder)
 
         inputs = {
             "report": digest_of(self.workspace.path("report.json")),
-            "pictures": self._picture_digests(),
+            "pictures": self._verified_picture_digests(),
             **self._part("title", "input", "detections"),
             "tools": tool_versions((*TOOLS, "jinja2")),
         }
@@ -300,7 +322,7 @@ class _Build:
         started = time.monotonic()
         with self.stages.failing("manifest", started):
             self.result.artefacts = artefact_entries(self.workspace, self._artefacts())
-            gate = {"pictures": self._picture_digests(), "devices": list(self.options.devices)}
+            gate = {"pictures": self._verified_picture_digests(), "devices": list(self.options.devices)}
             document = manifest_document(
                 self.recipe,
                 self.source.files,

@@ -1,20 +1,22 @@
 """What a model is checked on: pictures, and inputs that its publisher recorded."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from ssdconvert.errors import ConversionError
+from ssdconvert.generated_pictures import generated_pictures
 from ssdconvert.outputs import STATIC, form_of
 from ssdconvert.pictures import read_picture
 from ssdconvert.recipe import Input, Recipe
 from ssdconvert.recipe_source import OnnxSource
 from ssdconvert.runners import Arrays
 from ssdconvert.ssd.boxes import FloatArray
-from ssdconvert.ssd.preprocess import Pixels, converted_input, original_input
+from ssdconvert.ssd.preprocess import Pixels, converted_input, original_input, resized
 from ssdconvert.zoo_archive import Recording, read_zoo_archive
 
 
@@ -31,10 +33,11 @@ class Sample(Protocol):
 
 @dataclass(frozen=True)
 class Picture:
-    """RGB pixels [H, W, 3] of any size."""
+    """RGB pixels [H, W, 3] of any size; `generated` ones show nothing that a network was trained on."""
 
     name: str
     pixels: Pixels
+    generated: bool = False
 
     def for_original(self, spec: Input) -> FloatArray:
         """Return the model's channel order, (value - mean) / scale."""
@@ -59,14 +62,39 @@ class Recorded:
 
     def for_converted(self, spec: Input) -> FloatArray:
         """Undo the preprocessing that the converted model does inside."""
-        mean, scale = (np.array(v, np.float32).reshape(1, 3, 1, 1) for v in (spec.mean, spec.scale))
-        pixels = self.image * scale + mean
-        return np.ascontiguousarray(pixels[:, ::-1] if spec.color.model != spec.color.converted else pixels)
+        return as_pixels(self.image, spec)
 
 
-def samples_of(pictures: Sequence[tuple[str, Path]], recorded: Sequence[Recorded]) -> list[Sample]:
-    """Return the pictures (name and path), and what an ONNX model's publisher recorded."""
-    return [*(Picture(name, read_picture(path)) for name, path in pictures), *recorded]
+@dataclass(frozen=True)
+class PictureFile:
+    """A picture that is read when it is needed, so that any number of them fits in memory."""
+
+    name: str
+    read: Callable[[], Pixels]
+    generated: bool = False
+
+    def opened(self, spec: Input) -> Picture:
+        """Return it at the input's size; RecipeError where it cannot be read."""
+        return Picture(self.name, resized(self.read(), spec), self.generated)
+
+
+def picture_files(named: Sequence[tuple[str, Path]]) -> list[PictureFile]:
+    """Return pictures, name and path, and the generated ones behind them."""
+    files = [PictureFile(name, partial(read_picture, path, name)) for name, path in named]
+    for name, encode in generated_pictures().items():
+        files.append(PictureFile(name, partial(_decoded, encode, name), generated=True))
+    return files
+
+
+def _decoded(encode: Callable[[], bytes], name: str) -> Pixels:
+    return read_picture(encode(), name)
+
+
+def as_pixels(image: FloatArray, spec: Input) -> FloatArray:
+    """Return the converted model's channel order, 0..255, of an input of the original, both f32 [1, 3, H, W]."""
+    mean, scale = (np.array(v, np.float32).reshape(1, 3, 1, 1) for v in (spec.mean, spec.scale))
+    pixels = image * scale + mean
+    return np.ascontiguousarray(pixels[:, ::-1] if spec.color.model != spec.color.converted else pixels)
 
 
 def recorded_samples(recipe: Recipe, archive: Path | None) -> list[Recorded]:

@@ -7,9 +7,12 @@ from ssdconvert.candidates import Candidate
 from ssdconvert.errors import SsdconvertError
 from ssdconvert.gate_limits import limits_of
 from ssdconvert.recipe import Recipe
-from ssdconvert.report.result import Check, HopTrace
+from ssdconvert.references import References
+from ssdconvert.report.result import SHIPPED, Check, HopTrace
 from ssdconvert.samples import Sample
 from ssdconvert.trace import trace
+
+TRACED = ("onnx", "simplified", *SHIPPED)
 
 Judged = tuple[Candidate, Sequence[Check]]
 
@@ -17,7 +20,7 @@ Judged = tuple[Candidate, Sequence[Check]]
 def traced(
     recipe: Recipe,
     judged: Sequence[Judged],
-    samples: Sequence[Sample],
+    references: References,
     everything: bool,
     takes_pixels: bool = False,
 ) -> tuple[HopTrace, ...]:
@@ -26,21 +29,16 @@ def traced(
     A failed candidate is traced on the first sample that it failed on, others on the first of all. `takes_pixels` as in
     Original: so do the files that its candidates were made from.
     """
-    named = {sample.name: sample for sample in samples}
-    return tuple(_traces(recipe, judged, named, everything, takes_pixels))
+    return tuple(_traces(recipe, judged, references, everything, takes_pixels))
 
 
 def _traces(
-    recipe: Recipe,
-    judged: Sequence[Judged],
-    samples: dict[str, Sample],
-    everything: bool,
-    takes_pixels: bool,
+    recipe: Recipe, judged: Sequence[Judged], references: References, everything: bool, takes_pixels: bool
 ) -> Iterator[HopTrace]:
     for candidate, checks in judged:
         failed = [check.input for check in checks if (check.level, check.status) == ("heads", "fail")]
-        if (everything and candidate.hop in ("onnx", "simplified", "ir")) or failed:
-            sample = samples[failed[0]] if failed else next(iter(samples.values()))
+        if (everything and candidate.hop in TRACED and len(references)) or failed:
+            sample = references.sample(failed[0] if failed else references.names[0])
             yield _trace(recipe, candidate, sample, takes_pixels)
         if failed and not everything:
             return

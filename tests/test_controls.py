@@ -19,7 +19,7 @@ class ByChannel:
     """An original of two boxes whose heads are the means of the input's channels."""
 
     heads = Heads()
-    quantised = in_order_of_score = False
+    quantised = in_order_of_score = takes_pixels = False
 
     class runner:
         runtime = "numpy"

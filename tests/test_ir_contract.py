@@ -21,8 +21,8 @@ from ssdconvert.stages.convert import convert, convert_caffe
 from ssdconvert.stages.export import export
 from ssdconvert.stages.load import load
 
-OURS = ("file", "input", "outputs", "weights", "description", "suppression")
-READY = ("file", "input", "outputs", "weights", "suppression")
+OURS = ("whole", "input", "outputs", "weights", "description", "suppression")
+READY = ("whole", "input", "outputs", "weights", "suppression")
 DETECTION_OUTPUT, BOXES = form_of(["detection_out"]), form_of(["boxes", "labels"])
 assert DETECTION_OUTPUT
 assert BOXES
@@ -192,8 +192,8 @@ def test_a_file_that_cannot_be_read_keeps_no_other_promise(
     path = tmp_path / "FP32" / "own-nms.xml"
     damage(path)
     promises = promises_of(changed(document), "FP32", path, STATIC, ready=False)
-    assert list(promises) == ["file"]
-    (reason,) = promises["file"]
+    assert list(promises) == ["whole"]
+    (reason,) = promises["whole"]
     assert re.fullmatch(told, reason)
     assert str(tmp_path) not in reason
 

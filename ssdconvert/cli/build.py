@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ssdconvert.api import devices_asked_for
 from ssdconvert.cli.options import (
     Settings,
     device_option,
@@ -22,6 +23,7 @@ from ssdconvert.errors import RecipeError, SsdconvertError, WrongModel
 if TYPE_CHECKING:
     from ssdconvert.build_result import BuildResult
     from ssdconvert.catalog import Catalog, CatalogEntry
+    from ssdconvert.report.result import Verification
     from ssdconvert.stages.fetch import FetchOptions
 
 
@@ -58,7 +60,7 @@ def build_command(names: Sequence[str], catalog: "Catalog", settings: Settings, 
     text = "\n".join(build_text(result) for result in results)
     settings.result(text, documents[0] if len(entries) == 1 else documents)
     append_to_step_summary([result.verification for result in results], settings)
-    raise_unless_right(results, settings)
+    raise_unless_right([(r.verification, r.output / "report.json") for r in results], settings)
     if errors and settings.as_json:
         click.get_current_context().exit(errors[0].exit_code)
     if errors:
@@ -108,28 +110,29 @@ def run_recipe(
     stand_in: bool = False,
     many: bool = False,
     trace: bool = False,
+    images: Sequence[Path] = (),
 ) -> "BuildResult":
     """Run one recipe's stages, telling of each on stderr."""
     from ssdconvert.build_result import BuildOptions
     from ssdconvert.cli.render import stage_line
+    from ssdconvert.pictures import named_pictures, pictures_beside
     from ssdconvert.pipeline import build
 
-    devices, required = ([name.upper() for name in names] for names in (devices, required))
     if many and output is not None:
         raise RecipeError(
             "--output names one folder, and several recipes are given", hint="build them one by one"
         )
     if stand_in:
         entry = entry.stand_in()
-    wanted = tuple(dict.fromkeys((*devices, *required))) or ("CPU",)
     options = BuildOptions(
         output or Path("build") / entry.recipe.name,
         fetching,
         tuple(precision.upper() for precision in precisions) or None,
-        wanted,
-        tuple(required),
+        devices_asked_for(devices, required),
+        tuple(name.upper() for name in required),
         rerun,
         trace,
+        images=pictures_beside(named_pictures(entry), images),
     )
     settings.progress(f"{entry.recipe.name}: {entry.recipe.title}")
     return build(
@@ -141,20 +144,25 @@ def run_recipe(
     )
 
 
-def raise_unless_right(results: Sequence["BuildResult"], settings: Settings) -> None:
-    """Exit with 1 when a model is not shown to be right; with --json the document has said why."""
-    for result in results:
-        if result.verification is not None and result.verdict != "pass":
-            error = wrong_model(result)
+def raise_unless_right(
+    judged: Sequence[tuple["Verification | None", Path | None]], settings: Settings
+) -> None:
+    """Exit with 1 when a model is not shown to be right; with --json the document has said why.
+
+    `judged` are verifications, each with the path of its report if one was written.
+    """
+    for verification, report in judged:
+        if verification is not None and verification.verdict != "pass":
+            error = wrong_model(verification, report)
             if settings.as_json:
                 click.get_current_context().exit(error.exit_code)
             raise error
 
 
-def wrong_model(result: "BuildResult") -> SsdconvertError:
+def wrong_model(verification: "Verification", report: Path | None) -> SsdconvertError:
     """Return the failure that a verdict other than `pass` stands for."""
-    assert result.verification is not None
+    every = f"{report} has every check" if report else "--output DIR writes a report of every check"
     return WrongModel(
-        f"{result.recipe} is {result.verdict}: {result.verification.reason}",
-        hint=f"do not deploy it; {result.output / 'report.json'} has every check",
+        f"{verification.model} is {verification.verdict}: {verification.reason}",
+        hint=f"do not deploy it; {every}",
     )

@@ -90,6 +90,8 @@ def cache_option(command: Command) -> Command:
     )
     @functools.wraps(command)
     def wrapped(cache: Path | None, **others: Any) -> Any:
+        from ssdconvert.stages.fetch import default_cache
+
         return command(cache=cache or default_cache(), **others)
 
     return wrapped  # type: ignore[return-value]
@@ -141,10 +143,3 @@ require_device_option = click.option(
     multiple=True,
     help="A device that must be there, else exit 5; repeatable.",
 )
-
-
-def default_cache() -> Path:
-    """Return the folder of fetched files for this user."""
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("ssdconvert"))

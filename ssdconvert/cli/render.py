@@ -47,9 +47,10 @@ def verification_text(verification: Verification) -> str:
     if verification.reason:
         lines.append(f"  {verification.reason}")
     lines.append(
-        f"  original in {verification.reference}: {verification.reference_detections} detections "
+        f"  original in {verification.reference}: {_detections(verification)} "
         f"on {len(verification.pictures)} pictures"
     )
+    lines += [f"  {click.style('warning', fg='yellow')}: {warning}" for warning in verification.warnings]
     judged: dict[str, list[Check]] = {}
     for check in worst_checks(verification.checks):
         judged.setdefault(describe(check.candidate), []).append(check)
@@ -57,6 +58,11 @@ def verification_text(verification: Verification) -> str:
     lines += [_candidate_line(f"{name:{width}}", checks) for name, checks in judged.items()]
     lines += [f"  trace: {divergence_text(trace)}" for trace in verification.traces]
     return "\n".join(lines)
+
+
+def _detections(verification: Verification) -> str:
+    found = verification.reference_detections
+    return "tensors without a meaning" if found is None else f"{found} detections"
 
 
 def _candidate_line(name: str, checks: Sequence[Check]) -> str:
@@ -71,7 +77,7 @@ def _candidate_line(name: str, checks: Sequence[Check]) -> str:
         told += f"{weakest.value or 0:.2g} (must exceed {weakest.limit:.2g})"
         return f"  {name}  {coloured(status)}  {told}"
     parts = []
-    heads = [check for check in checks if check.level == "heads"]
+    heads = [check for check in checks if check.level == "heads" and check.status != "inconclusive"]
     if heads:
         worst = max(heads, key=lambda check: float("inf") if check.value is None else check.value)
         parts.append(f"heads {_with_limit(worst)}")
@@ -80,6 +86,8 @@ def _candidate_line(name: str, checks: Sequence[Check]) -> str:
             parts.append(f"{'IoU' if check.output == 'bboxes' else 'score'} {_with_limit(check)}")
         elif check.status == "fail" and check.level in ("contract", "detections"):
             parts.append(f"{check.output} {check.metric}: {check.reason}".strip())
+        elif check.status == "inconclusive":
+            parts.append(f"{check.output}: {check.reason}")
         elif check.level == "contract" and check.reason:
             parts.append(check.reason)
     return f"  {name}  {coloured(status)}  {', '.join(parts)}"

@@ -1,9 +1,11 @@
 """`verify`: the gate, on a build that is there or is made for it."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ssdconvert.api import refuse_file, verify_files
 from ssdconvert.cli.build import raise_unless_right, run_recipe
 from ssdconvert.cli.options import (
     Settings,
@@ -15,13 +17,31 @@ from ssdconvert.cli.options import (
     require_device_option,
     stand_in_option,
 )
+from ssdconvert.errors import RecipeError
 
 if TYPE_CHECKING:
     from ssdconvert.catalog import Catalog
+    from ssdconvert.report.result import Verification
 
 
 @click.command("verify", short_help="The gate: is the IR still the model?")
-@click.argument("name")
+@click.argument("model")
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path),
+    help="The original file: MODEL is then a file too, ONNX or IR, and nothing is built.",
+)
+@click.option(
+    "--recipe",
+    help="With --against: how both files are fed, and the limits.  [default: both get the same numbers]",
+)
+@click.option(
+    "--image",
+    "images",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="A picture, or a folder of pictures, to compare on beside the recipe's; repeatable.",
+)
 @click.option(
     "--trace",
     is_flag=True,
@@ -34,16 +54,51 @@ if TYPE_CHECKING:
 @fetch_options
 @recipe_options
 @output_options
-def verify_command(name: str, catalog: "Catalog", settings: Settings, **options: Any) -> None:
+def verify_command(
+    model: str,
+    against: Path | None,
+    recipe: str | None,
+    catalog: "Catalog",
+    settings: Settings,
+    **options: Any,
+) -> None:
     """Compare the IRs of a recipe with the original, always anew; build first what is not up to date.
 
-    Exits with 1 when the model is wrong or could not be shown to be right.
+    MODEL is the recipe's name or file. With --against it is a file that is compared with another one, and a report
+    is written only where --output says. Exits with 1 when the model is wrong or could not be shown to be right.
     """
     from ssdconvert.cli.render import verification_text
     from ssdconvert.cli.step_summary import append_to_step_summary
 
-    result = run_recipe(catalog.find(name), settings, rerun=("verify",), **options)
-    assert result.verification is not None
-    settings.result(verification_text(result.verification), result.verification.to_json())
-    append_to_step_summary([result.verification], settings)
-    raise_unless_right([result], settings)
+    if against is None:
+        refuse_file(model, recipe)
+        result = run_recipe(catalog.find(model), settings, rerun=("verify",), **options)
+        assert result.verification is not None
+        verification = result.verification
+        report: Path | None = result.output / "report.json"
+    else:
+        verification = _compared(Path(model), against, recipe, catalog, options)
+        report = options["output"] / "report.json" if options["output"] else None
+    settings.result(verification_text(verification), verification.to_json())
+    append_to_step_summary([verification], settings)
+    raise_unless_right([(verification, report)], settings)
+
+
+def _compared(
+    model: Path, against: Path, recipe: str | None, catalog: "Catalog", options: dict[str, Any]
+) -> "Verification":
+    if options["stand_in"]:
+        raise RecipeError(
+            "--stand-in makes an original, and --against gives one", hint="leave out one of the two"
+        )
+    entry = catalog.find(recipe) if recipe is not None else None
+    return verify_files(
+        model,
+        against,
+        entry,
+        options["images"],
+        options["devices"],
+        options["required"],
+        options["trace"],
+        options["output"],
+    )

@@ -8,7 +8,7 @@ import numpy as np
 
 from ssdconvert.candidates import Candidate, Pair
 from ssdconvert.errors import ConversionError, RecipeError
-from ssdconvert.given.derived_recipe import takes_pixels, tensors_in_common
+from ssdconvert.given.derived_recipe import DerivedRecipe, takes_pixels, tensors_in_common
 from ssdconvert.given.file import (
     STAGE,
     SUFFIXES,
@@ -21,10 +21,11 @@ from ssdconvert.given.file import (
 )
 from ssdconvert.given.reading import read_given
 from ssdconvert.given.rule import our_names
+from ssdconvert.ir_contract import Promises, promises_of
 from ssdconvert.ir_graph import suppression_of
 from ssdconvert.originals import Original
 from ssdconvert.originals.ir import tensors_of
-from ssdconvert.outputs import STATIC, UNPADDED, OutputForm
+from ssdconvert.outputs import FORMS, STATIC, UNPADDED, OutputForm
 from ssdconvert.recipe import Recipe
 from ssdconvert.recipe_source import CaffeSource, OnnxSource
 from ssdconvert.runners.inner_tensors import named_by_operation
@@ -52,7 +53,7 @@ def candidate_of(recipe: Recipe, path: Path, device: str, original: Original) ->
     names = [tensor.name for tensor in tensors.values()]
     on = device if given.is_ir else "CPU"
     return Candidate(
-        "ir" if given.is_ir else "onnx",
+        "ir" if given.is_ir else "model",
         given.precision,
         on,
         not takes_pixels(recipe, given),
@@ -62,7 +63,15 @@ def candidate_of(recipe: Recipe, path: Path, device: str, original: Original) ->
         on == "CPU" and _is_the_same(given, original),
         True,
         _inner(recipe, given, on, original, tensors, prepare),
+        _promises(recipe, given, form),
     )
+
+
+def _promises(recipe: Recipe, given: GivenFile, form: OutputForm | None) -> Callable[[], Promises] | None:
+    """Return what reads an IR's promises, None of a file of which no recipe says what they are."""
+    if isinstance(recipe, DerivedRecipe) or not given.is_ir or form not in FORMS:
+        return None
+    return lambda: promises_of(recipe, given.precision, given.path, form, ready=not given.recipe)
 
 
 def _form(given: GivenFile) -> OutputForm | None:

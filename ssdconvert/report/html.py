@@ -13,10 +13,16 @@ from ssdconvert.report import words
 from ssdconvert.report.comparison import PictureRow
 from ssdconvert.report.markdown import worst_checks
 from ssdconvert.report.plots import depth_curve, histogram
-from ssdconvert.report.result import Check, Verification, describe, short_name
+from ssdconvert.report.result import (
+    Check,
+    HopTrace,
+    Verification,
+    describe,
+    divergence_text,
+    short_name,
+)
 
 LIMIT_AT = 70  # percent of a bar's width; what is beyond is the colour of failures
-Trace = Mapping[str, Sequence[tuple[str, float]]]
 
 
 @dataclass(frozen=True)
@@ -44,12 +50,10 @@ def to_html(
     pictures: Sequence[PictureRow],
     environment: Mapping[str, str],
     title: str = "",
-    trace: Trace | None = None,
 ) -> str:
     """Return the page.
 
-    `environment` holds facts by name, such as versions of tools; `title` what the model is, in words; `trace`
-    the errors through the network, see `plots.depth_curve`.
+    `environment` holds facts by name, such as versions of tools; `title` what the model is, in words.
     """
     loader = Environment(
         loader=PackageLoader("ssdconvert", "report"),
@@ -66,7 +70,7 @@ def to_html(
         groups=_groups(verification),
         pictures=pictures,
         charts=_charts(verification),
-        depth=_depth(trace),
+        depths=[_depth(trace) for trace in verification.traces],
         environment=environment,
         devices=_devices(verification),
         words=words,
@@ -89,6 +93,10 @@ def _headline(verification: Verification) -> str:
     return f"The converted model is the original within every limit: {count} checks on {_pictures(verification)}."
 
 
+def _objects(found: int, verification: Verification) -> str:
+    return f"{'object' if found == 1 else 'objects'} on {_pictures(verification)}"
+
+
 def _pictures(verification: Verification) -> str:
     count = len(verification.pictures)
     return f"{count} picture" if count == 1 else f"{count} pictures"
@@ -103,8 +111,8 @@ def _facts(verification: Verification) -> dict[str, tuple[str, str]]:
     facts = {
         "Reference": ("the original", f"in {verification.reference}"),
         "To be detected": (
-            str(found),
-            f"{'object' if found == 1 else 'objects'} on {_pictures(verification)}",
+            "tensors" if found is None else str(found),
+            "of which nobody says what they mean" if found is None else _objects(found, verification),
         ),
         "Checks passed": (f"{statuses.count('pass')} of {len(checks)}", ", ".join(bad) or "none failed"),
     }
@@ -204,10 +212,13 @@ def _charts(verification: Verification) -> list[Chart]:
     return charts
 
 
-def _depth(trace: Trace | None) -> Chart | None:
-    if not trace:
-        return None
-    return Chart("Relative error", ", ".join(trace), Markup(depth_curve(trace, None, "Error by depth")))
+def _depth(hop: HopTrace) -> Chart:
+    """Draw the errors of a hop's inner tensors in their order."""
+    name = f"{short_name(hop.hop, hop.precision)} on {hop.device}"
+    errors = [(point.tensor, hop.error(point)) for point in hop.trace.points]
+    points = [(tensor, math.inf if error is None else error) for tensor, error in errors]
+    svg = depth_curve({name: points}, hop.limit, f"Error by depth: {name}") if points else ""
+    return Chart(name, divergence_text(hop), Markup(svg))
 
 
 def _data_uri(picture: bytes) -> str:

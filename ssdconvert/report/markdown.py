@@ -14,9 +14,10 @@ def to_markdown(verification: Verification) -> str:
         "",
         *([STAND_IN_WARNING, ""] if verification.stand_in else []),
         *([verification.reason, ""] if verification.reason else []),
-        f"Reference: the original in {verification.reference}, {verification.reference_detections} detections "
+        f"Reference: the original in {verification.reference}, {verification.reference_detections or 0} detections "
         f"on {len(verification.pictures)} pictures ({', '.join(verification.pictures)}).",
         "",
+        *_warnings(verification),
         *_traces(verification),
         "| candidate | level | measured | worst value | limit | smallest limit that passes | picture | status |",
         "|---|---|---|---|---|---|---|---|",
@@ -42,6 +43,11 @@ def _traces(verification: Verification) -> list[str]:
         if lines
         else []
     )
+
+
+def _warnings(verification: Verification) -> list[str]:
+    lines = [f"* warning: {warning}" for warning in verification.warnings]
+    return [*lines, ""] if lines else []
 
 
 def _badness(check: Check) -> tuple[int, float]:

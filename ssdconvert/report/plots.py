@@ -117,6 +117,10 @@ def depth_curve(
     longest = max([len(points) for points in series.values()], default=0)
     known = [error for error in [*errors, *([limit] if limit else [])] if error > 10.0**HISTOGRAM_START]
     bottom = math.floor(math.log10(min(known))) if known else HISTOGRAM_START
+    if limit and limit > 10.0**HISTOGRAM_START and min(errors, default=0.0) < limit:
+        bottom = min(
+            bottom, math.floor(math.log10(limit)) - 2
+        )  # what is no error at all lies below the limit
     top = max(bottom + 1, math.ceil(math.log10(max(known)))) if known else 0
     chart = _Chart((width, 260), (0, max(1, longest - 1)), (bottom, top), told)
     step = max(1, math.ceil((top - bottom) / 6))

@@ -10,6 +10,7 @@ from ssdconvert.trace import Trace, TracePoint
 Status = Literal["pass", "fail", "skipped", "inconclusive"]
 Level = Literal["heads", "detections", "control", "contract"]
 SCHEMA_VERSION = 1
+SHIPPED = ("ir", "model")  # hops whose file is deployed: an IR of a build, a file that somebody gives
 HISTOGRAM_START = -10  # the decade of its first bin; float32 tells 1e-7 from nothing
 BINS_A_DECADE, BINS = 2, 20
 
@@ -18,13 +19,14 @@ BINS_A_DECADE, BINS = 2, 20
 class Check:
     """One number that was compared with its limit.
 
-    `hop` is what the candidate is (`onnx`, `simplified`, `ir`; `original`, `recorded` and `twin` are
-    evidence that came with the original), `input` the picture, `output` the tensor. `required` is the
-    smallest limit that would have passed. `value` is None where nothing was measured, or where the
-    measured value is not a number. `executed_on` is the device that really ran (AUTO and MULTI fall back
-    silently) and `execution_precision` the type that it computed in. `histogram` counts the relative errors
-    of a head's numbers by size: bin i those from 10**(-10 + i/2) to 10**(-9.5 + i/2), the first also all
-    smaller ones, the last all larger ones; it is empty where there is nothing to count.
+    `hop` is what the candidate is (`onnx`, `simplified`, `ir`, and `model`, which somebody gave; `original`,
+    `recorded` and `twin` are evidence that came with the original), `input` the picture, `output` the
+    tensor. `required` is the smallest limit that would have passed. `value` is None where nothing was
+    measured, or where the measured value is not a number. `executed_on` is the device that really ran
+    (AUTO and MULTI fall back silently) and `execution_precision` the type that it computed in. `histogram`
+    counts the relative errors of a head's numbers by size: bin i those from 10**(-10 + i/2) to
+    10**(-9.5 + i/2), the first also all smaller ones, the last all larger ones; it is empty where there is
+    nothing to count.
     """
 
     hop: str
@@ -108,24 +110,32 @@ class HopTrace:
 
 @dataclass(frozen=True)
 class Verification:
-    """All checks of one model against its original, and what they add up to."""
+    """All checks of one model against its original, and what they add up to.
+
+    `reference_detections` counts what the original detects on all pictures; None where it ends in tensors
+    of which nobody says what they mean. `against` is the file that was given to compare with, `recipe` what
+    says how it is done if that was given too: a build's recipe is its `model`.
+    """
 
     model: str
     checks: tuple[Check, ...]
     reference: str
     pictures: tuple[str, ...]
-    reference_detections: int
+    reference_detections: int | None
     stand_in: bool = False
     shown: tuple[Shown, ...] = ()
     traces: tuple[HopTrace, ...] = ()
+    warnings: tuple[str, ...] = ()
+    against: str = ""
+    recipe: str = ""
 
     @property
     def verdict(self) -> str:
         """`pass`, `fail`, or `inconclusive` when the checks could not have failed."""
         if any(check.status == "fail" for check in self.checks):
             return "fail"
-        measured = any(check.status == "pass" and check.hop == "ir" for check in self.checks)
-        if not self.reference_detections or not measured:
+        measured = any(check.status == "pass" and check.hop in SHIPPED for check in self.checks)
+        if self.reference_detections == 0 or not measured:
             return "inconclusive"
         if any(check.status == "inconclusive" for check in self.checks):
             return "inconclusive"
@@ -142,7 +152,7 @@ class Verification:
         failed = [check for check in self.checks if check.status == "fail"]
         if failed:
             return _failure(failed, self.checks)
-        if not self.reference_detections:
+        if self.reference_detections == 0:
             return "the original detects nothing on any picture, so that equal detections prove nothing"
         for check in self.checks:
             if check.status == "inconclusive":
@@ -152,11 +162,20 @@ class Verification:
             return f"no IR was run: {absent[0]}" if absent else "no IR was run"
         return ""
 
+    def _named(self) -> dict[str, str]:
+        if not self.against:
+            return {"recipe": self.model}
+        return {
+            "model": self.model,
+            "against": self.against,
+            **({"recipe": self.recipe} if self.recipe else {}),
+        }
+
     def to_json(self) -> dict[str, Any]:
         """Return the document of `verify --json` and of report.json."""
         return {
             "schema": SCHEMA_VERSION,
-            "recipe": self.model,
+            **self._named(),
             **({"stand_in": True} if self.stand_in else {}),
             "verdict": self.verdict,
             "reason": self.reason,
@@ -166,13 +185,14 @@ class Verification:
             "checks": [asdict(check) for check in self.checks],
             "shown": [asdict(shown) for shown in self.shown],
             "traces": [trace.to_json() for trace in self.traces],
+            "warnings": list(self.warnings),
         }
 
 
 def verification_from_json(document: Mapping[str, Any]) -> Verification:
     """Return what `to_json` wrote."""
     return Verification(
-        document["recipe"],
+        document.get("model") or document["recipe"],
         tuple(
             Check(**check | {"histogram": tuple(check.get("histogram", ()))}) for check in document["checks"]
         ),
@@ -182,6 +202,9 @@ def verification_from_json(document: Mapping[str, Any]) -> Verification:
         document.get("stand_in", False),
         tuple(_shown(entry) for entry in document.get("shown", ())),
         tuple(_trace_from_json(entry) for entry in document.get("traces", ())),
+        tuple(document.get("warnings", ())),
+        document.get("against", ""),
+        document.get("recipe", "") if "model" in document else "",
     )
 
 
@@ -222,13 +245,16 @@ def _failure(failed: list[Check], checks: Iterable[Check]) -> str:
         name = short_name(check.hop, check.precision)
         if name not in good and check.status == "pass":
             good.append(name)
-    number = "not a number" if first.value is None else f"{first.value:.3g}"
-    text = (
-        f"{describe(first.candidate)}: {first.output or first.level} on {first.input}: "
-        f"{first.metric} is {number}, limit {first.limit:g}"
-    )
-    if first.reason:
-        text += f" ({first.reason})"
+    where = f" on {first.input}" if first.input else ""
+    if first.level == "contract":
+        text = (
+            f"{describe(first.candidate)}: {first.output or 'outputs'}{where}: {first.metric}: {first.reason}"
+        )
+    else:
+        number = "not a number" if first.value is None else f"{first.value:.3g}"
+        limit = "" if first.limit is None else f", limit {first.limit:g}"
+        text = f"{describe(first.candidate)}: {first.output or first.level}{where}: {first.metric} is {number}{limit}"
+        text += f" ({first.reason})" if first.reason else ""
     return text + (f"; good before it: {', '.join(good)}" if good else "")
 
 
@@ -239,8 +265,9 @@ def short_name(hop: str, precision: str) -> str:
         "original": "the original's own NMS",
         "recorded": "recorded outputs",
         "twin": "published ONNX twin",
+        "input": "pictures",
     }
-    return names.get(hop, f"{precision} IR")
+    return names.get(hop, f"{precision} {'model' if hop == 'model' else 'IR'}")
 
 
 def divergence_text(hop: HopTrace) -> str:

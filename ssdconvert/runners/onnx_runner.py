@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ssdconvert.errors import ConversionError
 from ssdconvert.onnx_graph import keep_what_leads_to, with_outputs
 from ssdconvert.quantised_onnx import computes_in_integers
-from ssdconvert.runners import Arrays
+from ssdconvert.runners import Arrays, stopped
 
 
 class OnnxRunner:
@@ -29,6 +29,7 @@ class OnnxRunner:
         import onnx
         import onnxruntime
 
+        self.path = path
         self.runtime = f"onnxruntime {onnxruntime.__version__}"
         try:
             model: Any = str(path)
@@ -64,8 +65,11 @@ class OnnxRunner:
         return _session(model, "ORT_DISABLE_ALL")
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
-        """Return every output by name."""
-        outputs = self.session.run(self.output_names, dict(feeds))
+        """Return every output by name; ConversionError where ONNX Runtime fails."""
+        try:
+            outputs = self.session.run(self.output_names, dict(feeds))
+        except Exception as error:  # the library raises a dozen classes of its own
+            raise stopped(self.path, "ONNX Runtime", str(error)) from error
         return {name: np.asarray(array) for name, array in zip(self.output_names, outputs, strict=True)}
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssdconvert.errors import ConversionError, MissingDevice
-from ssdconvert.runners import Arrays
+from ssdconvert.runners import Arrays, stopped
 
 
 class OpenvinoRunner:
@@ -32,6 +32,7 @@ class OpenvinoRunner:
         import openvino
 
         self.runtime = f"openvino {openvino.get_version().split('-')[0]}"
+        self.path, self.device = path, device
         core = openvino.Core()
         try:
             model = core.read_model(path)
@@ -73,8 +74,11 @@ class OpenvinoRunner:
             return otherwise
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
-        """Return every output by name."""
-        results = self.compiled(dict(feeds), share_inputs=False)
+        """Return every output by name; ConversionError where OpenVINO fails."""
+        try:
+            results = self.compiled(dict(feeds), share_inputs=False)
+        except RuntimeError as error:
+            raise stopped(self.path, f"OpenVINO on {self.device}", first_line(error)) from error
         return {name: np.array(results[index]) for name, index in self.places.items()}
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from ssdconvert.runners import Arrays
+from ssdconvert.runners import Arrays, stopped
 
 if TYPE_CHECKING:
     import torch
@@ -25,10 +25,13 @@ class TorchRunner:
         self.runtime = f"torch {torch.__version__}"
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
-        """Run on the single entry of `feeds`."""
+        """Run on the single entry of `feeds`; ConversionError where torch fails."""
         import torch
 
         (image,) = feeds.values()
-        with torch.inference_mode():
-            outputs = self.network(torch.from_numpy(image))
+        try:
+            with torch.inference_mode():
+                outputs = self.network(torch.from_numpy(image))
+        except RuntimeError as error:
+            raise stopped("the network", "torch", str(error)) from error
         return {name: tensor.numpy() for name, tensor in zip(self.output_names, outputs, strict=True)}

@@ -42,6 +42,13 @@ class FetchOptions:
     locked: bool = False
 
 
+def default_cache() -> Path:
+    """Return the folder of fetched files for this user."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("ssdconvert"))
+
+
 @dataclass(frozen=True)
 class Fetched:
     """A checked file in the cache. `origin` is where this call got it; `cache` when it was there."""

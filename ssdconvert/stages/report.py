@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ssdconvert.pictures import read_picture
 from ssdconvert.recipe import Recipe
 from ssdconvert.report.comparison import PictureRow, picture_row
 from ssdconvert.report.html import to_html
 from ssdconvert.report.junit import to_junit
 from ssdconvert.report.markdown import to_markdown
 from ssdconvert.report.result import Box, Verification
+from ssdconvert.samples import PictureFile
 from ssdconvert.ssd.detections import Detections
 from ssdconvert.stage_runner import REPORTS
 from ssdconvert.versions import tool_versions
@@ -20,10 +20,8 @@ from ssdconvert.workspace import written_atomically
 MOST_PICTURES = 8  # in the page, which so stays under 3 MB
 
 
-def report(
-    recipe: Recipe, verification: Verification, pictures: Sequence[tuple[str, Path]], folder: Path
-) -> str:
-    """Write `REPORTS` into a folder and return what is told of them; `pictures` are those of the recipe."""
+def report(recipe: Recipe, verification: Verification, pictures: Sequence[PictureFile], folder: Path) -> str:
+    """Write `REPORTS` into a folder and return what is told of them; `pictures` are what it was verified on."""
     rows = picture_rows(recipe, verification, pictures)
     texts = {
         "report.html": to_html(verification, rows, tool_versions(), recipe.title),
@@ -37,19 +35,19 @@ def report(
 
 
 def picture_rows(
-    recipe: Recipe, verification: Verification, pictures: Sequence[tuple[str, Path]]
+    recipe: Recipe, verification: Verification, pictures: Sequence[PictureFile]
 ) -> list[PictureRow]:
     """Draw what was detected, first on the pictures on which a check failed; `MOST_PICTURES` at most."""
-    paths = dict(pictures)
+    files = {picture.name: picture for picture in pictures}
     failed = {check.input for check in verification.checks if check.status == "fail"}
     shown = sorted(
-        (one for one in verification.shown if one.input in paths), key=lambda one: one.input not in failed
+        (one for one in verification.shown if one.input in files), key=lambda one: one.input not in failed
     )
     return [
         picture_row(
             recipe,
             one.input,
-            read_picture(paths[one.input]),
+            files[one.input].read(),
             _detections(one.original),
             None if one.converted is None else _detections(one.converted),
         )

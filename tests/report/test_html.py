@@ -14,8 +14,9 @@ from PIL import Image
 from ssdconvert.recipe import Recipe
 from ssdconvert.report.comparison import PictureRow, picture_row
 from ssdconvert.report.html import to_html
-from ssdconvert.report.result import Check, Verification
+from ssdconvert.report.result import Check, HopTrace, Verification
 from ssdconvert.ssd.detections import Detections
+from ssdconvert.trace import Trace, TracePoint
 
 ENVIRONMENT = {"openvino": "2024.6.0"}
 NASTY = "<script>alert(1)</script>\"'&amp;\x00\x1b\ud800"
@@ -125,7 +126,10 @@ def test_names_of_checks_are_escaped(verification: Verification, field: str) -> 
 def test_other_names_are_escaped(verification: Verification, row: PictureRow) -> None:
     named = replace(verification, model=NASTY, reference=NASTY, pictures=(NASTY,))
     pictures = [replace(row, name=NASTY, told=NASTY)]
-    text = to_html(named, pictures, {NASTY: NASTY}, NASTY, {NASTY: [(NASTY, 1e-3)]})
+    point = TracePoint(0, NASTY, NASTY, (1,), 1e-3, 1e-3)
+    hop = HopTrace("ir", NASTY, NASTY, NASTY, 2e-2, trace=Trace((point,)))
+    named = replace(named, traces=(hop,), warnings=(NASTY,))
+    text = to_html(named, pictures, {NASTY: NASTY}, NASTY)
     assert "<script" not in text
     assert text.count(SAFE) >= 8
     text.encode()
@@ -138,8 +142,28 @@ def test_a_picture_that_could_not_be_compared_says_so(verification: Verification
 
 
 def test_a_trace_gives_a_depth_curve(verification: Verification) -> None:
-    trace = {"FP16 IR": [("conv1", 1e-5), ("conv2", 1e-3)]}
-    assert "Where the error comes from" in to_html(verification, [], {}, "", trace)
+    points = (
+        TracePoint(0, "conv1", "Conv", (1, 8), 1e-5, 1e-6),
+        TracePoint(1, "conv2", "Conv", (1, 8), None, None),
+    )
+    hop = HopTrace("ir", "FP16", "CPU", "a.jpg", 2e-2, trace=Trace(points))
+    page = Page(to_html(replace(verification, traces=(hop,)), [], {}))
+    assert "Where the error comes from" in page.words
+    assert "first diverging tensor on a.jpg: conv2 (Conv)" in page.words
+    assert len(page.all("svg")) == 2
+    assert len(page.all("circle")) == 2
+
+
+def test_a_hop_that_could_not_be_traced_says_why(verification: Verification) -> None:
+    hop = HopTrace("ir", "FP16", "CPU", "a.jpg", 2e-2, reason="no names are shared")
+    page = Page(to_html(replace(verification, traces=(hop,)), [], {}))
+    assert "no names are shared" in page.words
+    assert len(page.all("svg")) == 1
+
+
+def test_a_warning_is_shown(verification: Verification) -> None:
+    page = Page(to_html(replace(verification, warnings=("limits.FP16.heads is loose",)), [], {}))
+    assert "limits.FP16.heads is loose" in page.words
     assert "Where the error comes from" not in to_html(verification, [], {})
 
 

@@ -1,6 +1,7 @@
 """A tiny model for the stages: slim ultraface at 64x48, three classes, weights from a seed."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,20 +92,9 @@ def pictures() -> list[Picture]:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory, pictures: list[Picture]) -> Tiny:
     """The tiny model, taken through every stage up to its IRs."""
-    import torch
-
     folder = tmp_path_factory.mktemp("tiny")
     recipe = recipe_of()
-    torch.manual_seed(3)
-    network = build_network("ultraface", 48, 64, 3, {"variant": "slim"})
-    for name, tensor in network.state_dict().items():
-        if name.endswith("running_var"):
-            tensor.uniform_(0.5, 1.5)
-        elif name.endswith("weight") and tensor.dim() == 4:
-            gain = 0.02 if "regression" in name else 2.5
-            tensor.normal_(0, (gain / tensor[0].numel()) ** 0.5)
-    checkpoint = folder / "tiny.pth"
-    torch.save(network.state_dict(), checkpoint)
+    checkpoint = write_checkpoint(folder / "tiny.pth", 3)
     original = load(recipe, {"tiny.pth": checkpoint})
     exported, simplified = folder / "exported.onnx", folder / "tiny.onnx"
     export(recipe, original, exported)
@@ -113,3 +103,26 @@ def tiny(tmp_path_factory: pytest.TempPathFactory, pictures: list[Picture]) -> T
     irs = {precision: folder / precision / "tiny.xml" for precision in ("FP32", "FP16")}
     convert(recipe, simplified, irs, {"tiny.pth": digest_of(checkpoint)})
     return Tiny(recipe, checkpoint, original, exported, simplified, irs, pictures)
+
+
+def write_checkpoint(path: Path, seed: int) -> Path:
+    """Write weights of the tiny network from a seed."""
+    import torch
+
+    torch.manual_seed(seed)
+    network = build_network("ultraface", 48, 64, 3, {"variant": "slim"})
+    for name, tensor in network.state_dict().items():
+        if name.endswith("running_var"):
+            tensor.uniform_(0.5, 1.5)
+        elif name.endswith("weight") and tensor.dim() == 4:
+            gain = 0.02 if "regression" in name else 2.5
+            tensor.normal_(0, (gain / tensor[0].numel()) ** 0.5)
+    torch.save(network.state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def checkpoint_of_seed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """Return the path of the tiny network's weights from a seed."""
+    folder = tmp_path_factory.mktemp("seeds")
+    return lambda seed: write_checkpoint(folder / f"{seed}.pth", seed)

@@ -39,7 +39,7 @@ def made(
         "onnx": lambda c: OnnxRunner(graphs[c.hop], names),
     }
     return [
-        replace(c, open=lambda c=c: opened["ir" if c.hop == "ir" else "onnx"](c), inner=None)
+        replace(c, open=lambda c=c: opened["ir" if c.hop == "ir" else "onnx"](c), inner=None, promises=None)
         for c in listed
         if c.hop != "ir" or c.precision in irs
     ]

@@ -1,0 +1,132 @@
+"""What Python programs call: `ssdconvert.verify`, the same gate as `ssdconvert verify`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ssdconvert.catalog import CatalogEntry
+    from ssdconvert.recipe import Recipe
+    from ssdconvert.report.result import Verification
+    from ssdconvert.samples import PictureFile
+    from ssdconvert.stages.fetch import FetchOptions
+
+PathLike = str | Path
+
+
+def verify(
+    model: PathLike,
+    against: PathLike | None = None,
+    recipe: PathLike | None = None,
+    *,
+    images: Sequence[PathLike] = (),
+    devices: Sequence[str] = ("CPU",),
+    required_devices: Sequence[str] = (),
+    trace: bool = False,
+    output: PathLike | None = None,
+    stand_in: bool = False,
+    recipes: Sequence[PathLike] = (),
+    fetching: "FetchOptions | None" = None,
+) -> "Verification":
+    """Return every check of a model against its original; `.verdict` is pass, fail or inconclusive.
+
+    `model` is a recipe's name or file: its build in `output` (build/NAME) is made as far as it is not up to
+    date, and judged anew. With `against`, `model` and `against` are two files, ONNX or IR each, and `recipe`
+    (a name or a file) says how they are fed and what the limits are; without it both are fed the same
+    numbers. Then a report is written only where `output` names a folder. `images` are pictures or folders
+    of them, beside those of the recipe; `recipes` folders of more recipes. `fetching` says where files are
+    taken from, by default the user's cache and the network.
+
+    Raises the subclasses of ssdconvert.errors.SsdconvertError that the command line turns into exit codes; a
+    wrong model raises nothing.
+    """
+    from ssdconvert.build_result import BuildOptions
+    from ssdconvert.catalog import Catalog
+    from ssdconvert.pictures import named_pictures, pictures_beside
+    from ssdconvert.pipeline import build
+    from ssdconvert.stages.fetch import FetchOptions, default_cache
+
+    catalog, pictures = Catalog([Path(folder) for folder in recipes]), [Path(image) for image in images]
+    folder = Path(output) if output is not None else None
+    if against is not None:
+        entry = catalog.find(str(recipe)) if recipe is not None else None
+        return verify_files(
+            Path(model), Path(against), entry, pictures, devices, required_devices, trace, folder
+        )
+    refuse_file(str(model), recipe)
+    entry = catalog.find(str(model))
+    entry = entry.stand_in() if stand_in else entry
+    options = BuildOptions(
+        folder or Path("build") / entry.recipe.name,
+        fetching or FetchOptions(default_cache()),
+        devices=devices_asked_for(devices, required_devices),
+        required_devices=tuple(name.upper() for name in required_devices),
+        rerun=("verify",),
+        trace=trace,
+        images=pictures_beside(named_pictures(entry), pictures),
+    )
+    verification = build(entry, options).verification
+    assert verification is not None
+    return verification
+
+
+def verify_files(
+    model: Path,
+    against: Path,
+    entry: "CatalogEntry | None",
+    images: Sequence[Path],
+    devices: Sequence[str],
+    required_devices: Sequence[str],
+    trace: bool,
+    output: Path | None,
+) -> "Verification":
+    """Return what comes of comparing two files, and write the report where `output` names a folder."""
+    from ssdconvert.given.comparison import verify_files as compare
+    from ssdconvert.pictures import embedded_pictures, named_pictures, pictures_beside
+    from ssdconvert.samples import picture_files
+
+    own = named_pictures(entry) if entry else embedded_pictures()
+    pictures = picture_files([*own, *pictures_beside(own, images)])
+    wanted = devices_asked_for(devices, required_devices)
+    required = [name.upper() for name in required_devices]
+    recipe = entry.recipe if entry else None
+    verification, used = compare(model, against, recipe, pictures, wanted, required, trace)
+    if output is not None:
+        _write_report(used, verification, pictures, output)
+    return verification
+
+
+def devices_asked_for(devices: Sequence[str], required: Sequence[str]) -> tuple[str, ...]:
+    """Return OpenVINO's names of devices, each once; the CPU where none is asked for."""
+    return tuple(dict.fromkeys(name.upper() for name in (*devices, *required))) or ("CPU",)
+
+
+def refuse_file(model: str, recipe: object) -> None:
+    """Raise RecipeError where something other than a recipe is to be verified against nothing."""
+    from ssdconvert.errors import RecipeError
+
+    if recipe is not None or model.lower().endswith((".xml", ".onnx")):
+        raise RecipeError(
+            f"{model} is to be verified, but against what is not said",
+            hint="give the original too: verify MODEL --against ORIGINAL; or a recipe's name alone",
+            stage="verify",
+        )
+
+
+def _write_report(
+    recipe: "Recipe", verification: "Verification", pictures: "Sequence[PictureFile]", folder: Path
+) -> None:
+    from ssdconvert.errors import RecipeError
+    from ssdconvert.stages.report import report
+    from ssdconvert.workspace import write_json
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "report.json", verification.to_json())
+        report(recipe, verification, pictures, folder)
+    except OSError as error:
+        raise RecipeError(
+            f"the report cannot be written into {folder}: {error}",
+            hint="give --output a folder that can be written",
+            stage="output",
+        ) from error
