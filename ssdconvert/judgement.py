@@ -107,6 +107,7 @@ def _own_heads_checks(
         wrong["reason"] = _faults(result)
     yield replace(base, metric="detections that do not follow from them", **wrong)
     yield replace(base, metric="max score difference", **judged(result.score_error, follows.score))
+    yield replace(base, metric="min IoU", **judged(result.smallest_iou, follows.iou, at_least=True))
 
 
 def _faults(result: Matching) -> str:

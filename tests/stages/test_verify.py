@@ -264,6 +264,30 @@ def test_a_wrong_threshold_is_seen_at_any_precision(
     assert {found for found, _ in failed} == {precision}
 
 
+@pytest.mark.parametrize("precision", ["FP32", "FP16"])
+def test_wrong_decoding_is_seen_without_the_originals_detections(
+    tiny: Any, tmp_path: Path, precision: str
+) -> None:
+    """On generated pictures an FP16 IR is held against its own heads alone: boxes off by a tenth are seen there."""
+    import openvino
+
+    model = openvino.Core().read_model(tiny.irs[precision])
+    grown = next(node for node in model.get_ordered_ops() if node.get_type_name() == "Exp").output(0)
+    consumers = list(grown.get_target_inputs())
+    larger = openvino.runtime.opset8.multiply(grown, np.float32(1.1))
+    for consumer in consumers:
+        consumer.replace_source_output(larger.output(0))
+    openvino.save_model(model, tmp_path / "wrong.xml", compress_to_fp16=False)
+    candidates = made(tiny, tiny.irs | {precision: tmp_path / "wrong.xml"})
+    generated = [replace(picture, generated=True) for picture in tiny.pictures]
+    failed = [
+        c for c in verify(tiny.recipe, tiny.original, candidates, generated).checks if c.status == "fail"
+    ]
+    seen = {(c.precision, c.output, c.metric) for c in failed if c.metric == "min IoU"}
+    assert (precision, "own heads", "min IoU") in seen
+    assert {c.precision for c in failed} == {precision}
+
+
 def test_errors_are_counted_by_size() -> None:
     error = np.array([[0.0, 1e-12, 2e-10, 2e-5], [4e-5, 0.5, 3.0, 2e-5]])
     counts = histogram_of(error)
