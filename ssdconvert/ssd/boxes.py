@@ -50,8 +50,9 @@ def encode(corners: FloatArray, default_boxes: FloatArray, variances: tuple[floa
 
 def area(corners: FloatArray) -> FloatArray:
     """Return the areas [...] of boxes [..., 4]; a box with a negative side counts as empty."""
-    sides = np.clip(corners[..., 2:] - corners[..., :2], 0, None)
-    return sides[..., 0] * sides[..., 1]
+    sides = np.maximum(corners[..., 2:] - corners[..., :2], 0)  # np.clip takes ten times as long
+    area: FloatArray = sides[..., 0] * sides[..., 1]
+    return area
 
 
 def _shared_length(first: FloatArray, second: FloatArray) -> FloatArray:
