@@ -19,13 +19,13 @@ def verify(
     against: PathLike | None = None,
     recipe: PathLike | None = None,
     *,
-    images: Sequence[PathLike] = (),
-    devices: Sequence[str] = ("CPU",),
-    required_devices: Sequence[str] = (),
+    images: PathLike | Sequence[PathLike] = (),
+    devices: str | Sequence[str] = ("CPU",),
+    required_devices: str | Sequence[str] = (),
     trace: bool = False,
     output: PathLike | None = None,
     stand_in: bool = False,
-    recipes: Sequence[PathLike] = (),
+    recipes: PathLike | Sequence[PathLike] = (),
     fetching: "FetchOptions | None" = None,
 ) -> "Verification":
     """Return every check of a model against its original; `.verdict` is pass, fail or inconclusive.
@@ -46,7 +46,10 @@ def verify(
     from ssdconvert.pipeline import build
     from ssdconvert.stages.fetch import FetchOptions, default_cache
 
-    catalog, pictures = Catalog([Path(folder) for folder in recipes]), [Path(image) for image in images]
+    catalog = Catalog([Path(folder) for folder in _several(recipes)])
+    pictures = [Path(image) for image in _several(images)]
+    devices = [str(name) for name in _several(devices)]
+    required_devices = [str(name) for name in _several(required_devices)]
     folder = Path(output) if output is not None else None
     if against is not None:
         entry = catalog.find(str(recipe)) if recipe is not None else None
@@ -68,6 +71,11 @@ def verify(
     verification = build(entry, options).verification
     assert verification is not None
     return verification
+
+
+def _several(given: PathLike | Sequence[PathLike]) -> Sequence[PathLike]:
+    """Return a list of one where one is given: a text is a list of its letters else."""
+    return [given] if isinstance(given, str | Path) else given
 
 
 def verify_files(

@@ -30,7 +30,8 @@ class Candidate:
     the reference is, in the same engine: it can only agree with itself; `shown` one whose detections the
     report draws, the first of those that run. `inner` are the tensors of the file that it was made from,
     which takes the original's input, and its own; None where names are not shared. `promises` reads from the
-    file itself what it should keep: what is broken of each.
+    file itself what it should keep: what is broken of each. `not_compared` says in words what of
+    it nothing can be held against: a verdict on it is open.
     """
 
     hop: str
@@ -44,6 +45,7 @@ class Candidate:
     shown: bool = False
     inner: Pair | None = None
     promises: Callable[[], Mapping[str, Sequence[str]]] | None = None
+    not_compared: Sequence[str] = ()
 
 
 def candidates_of(
@@ -95,7 +97,7 @@ def _ir(
     if original.keeps_outputs and original.own is not None:
         tensors, form = original.tensors, original.own
     path = folder / relative
-    ready = plan.recipe.source.kind == "ir" and precision == plan.reference_precision and device == "CPU"
+    ready = plan.recipe.source.kind == "ir" and precision == plan.reference_precision
 
     def opened() -> Runner:
         return OpenvinoRunner(path, device, [tensor.name for tensor in tensors.values()], original.prepare)

@@ -5,8 +5,8 @@ held against the original by the same limit as an FP32 IR. A control that stays 
 that the pictures, or the model, cannot tell right from wrong: the verdict is then `inconclusive`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,15 +16,12 @@ from ssdconvert.originals import Original
 from ssdconvert.outputs import output_spec
 from ssdconvert.recipe import Input, Recipe
 from ssdconvert.references import fed
-from ssdconvert.report.result import SHIPPED, Check, judged
+from ssdconvert.report.result import Check, judged
 from ssdconvert.runners import Arrays
-from ssdconvert.samples import Picture
+from ssdconvert.samples import Sample
 from ssdconvert.ssd.detections import Detections
 from ssdconvert.ssd.heads import Heads
 from ssdconvert.ssd.matching import Tolerance, match
-
-COMPARED = "max error / scale"  # the measure in which both mistakes and rounded weights are told
-MARGIN = 0.5
 
 
 def wrong_inputs(spec: Input) -> dict[str, Input]:
@@ -54,69 +51,64 @@ WRONG_HEADS: dict[str, Callable[[Heads, Arrays], Arrays]] = {
 }
 
 
-def control_checks(
-    recipe: Recipe, original: Original, references: Sequence[tuple[Picture, Arrays]], limits: GateLimits
-) -> Iterator[Check]:
+@dataclass(frozen=True)
+class Mistake:
+    """A mistake made on purpose: what it does to each head, by the name of the picture."""
+
+    name: str
+    heads: Mapping[str, tuple[Arrays, Arrays]]  # picture -> right heads, wrong heads
+
+
+def mistakes_of(
+    recipe: Recipe, original: Original, references: Sequence[tuple[Sample, Arrays]]
+) -> list[Mistake]:
+    """Make each mistake on pictures, given with the original's heads."""
+    made = []
+    for name, spec in wrong_inputs(recipe.input).items():
+        wrong = {
+            picture.name: (
+                heads,
+                original.run(fed(original, picture, spec, recipe.input), recipe.input.name),
+            )
+            for picture, heads in references
+        }
+        made.append(Mistake(name, wrong))
+    for name, change in WRONG_HEADS.items() if original.detects else ():
+        made.append(
+            Mistake(name, {p.name: (heads, change(original.heads, heads)) for p, heads in references})
+        )
+    return made
+
+
+def control_checks(original: Original, mistakes: Sequence[Mistake], limits: GateLimits) -> Iterator[Check]:
     """Yield a check for each mistake, on the picture that shows it best.
 
-    `references` are pictures with the original's heads; `limits` are those of a right copy of the original.
+    `limits` are those of a right copy of the original.
     """
-
-    if not references:
-        return
-    if original.in_order_of_score:
-        yield from _controls_by_detections(recipe, original, [picture for picture, _ in references], limits)
-        return
-
-    def worst(outputs_of: Callable[[Picture, Arrays], Arrays]) -> tuple[HeadError, str]:
-        errors = [
-            (error, picture.name)
-            for picture, heads in references
-            for error in head_errors(limits, original.heads, heads, outputs_of(picture, heads))
-        ]
-        return max(errors, key=lambda error: error[0].value / error[0].limit)
-
-    for mistake, spec in wrong_inputs(recipe.input).items():
-
-        def rerun(picture: Picture, _: Arrays, spec: Input = spec) -> Arrays:
-            return original.run(fed(original, picture, spec, recipe.input), recipe.input.name)
-
-        yield _control(mistake, original, *worst(rerun))
-    for mistake, change in WRONG_HEADS.items() if original.detects else ():
-        yield _control(mistake, original, *worst(lambda _, heads, c=change: c(original.heads, heads)))  # type: ignore[misc]
+    for mistake in mistakes:
+        errors = errors_of(original, mistake, limits)
+        if errors:
+            (picture, _), worst = max(errors.items(), key=lambda item: item[1].value / item[1].limit)
+            yield _control(mistake.name, original, worst, picture)
 
 
-def closer_checks(checks: Sequence[Check]) -> Iterator[Check]:
-    """Yield, for each IR of a lower precision, whether it is nearer to the original than any mistake.
-
-    Its own limit allows for rounded weights, and a mistake may cost less than they do: so its worst head
-    must stay below `MARGIN` of what the least of the mistakes does. `checks` are all others of a verification.
-    """
-    mistakes = [check for check in checks if check.hop == "control" and check.metric.startswith(COMPARED)]
-    heads: dict[tuple[str, ...], list[Check]] = {}
-    for check in checks:
-        lower = check.hop in SHIPPED and check.level == "heads" and check.precision != "FP32"
-        if lower and check.metric == COMPARED and check.value is not None:
-            heads.setdefault(check.candidate, []).append(check)
-    if not mistakes:
-        return
-    least = min(mistakes, key=lambda check: check.value or 0.0)
-    for found in heads.values():
-        worst = max(found, key=lambda check: check.value or 0.0)
-        outcome = judged(worst.value or 0.0, (least.value or 0.0) * MARGIN)
-        if outcome["status"] == "fail":
-            outcome["reason"] = f"the mistake {least.output!r} changes the heads by {least.value:.2g}"
-        yield replace(worst, output="nearer than any mistake", statistics={}, histogram=(), **outcome)
+def errors_of(original: Original, mistake: Mistake, limits: GateLimits) -> dict[tuple[str, str], HeadError]:
+    """Return what a mistake costs by picture and head, in the measure of some limits."""
+    return {
+        (picture, error.head): error
+        for picture, (right, wrong) in mistake.heads.items()
+        for error in head_errors(limits, original.heads, right, wrong)
+    }
 
 
-def _controls_by_detections(
-    recipe: Recipe, original: Original, pictures: Sequence[Picture], limits: GateLimits
+def controls_by_detections(
+    recipe: Recipe, original: Original, pictures: Sequence[Sample], limits: GateLimits
 ) -> Iterator[Check]:
     """Yield the checks for an original whose heads are in order of score: rows of two runs are not the same."""
     assert original.own is not None
     spec, read, tolerance = output_spec(recipe), original.own.read, Tolerance(limits.score, limits.iou)
 
-    def run(picture: Picture, prepared: Input) -> tuple[Detections, Arrays]:
+    def run(picture: Sample, prepared: Input) -> tuple[Detections, Arrays]:
         outputs = original.runner.run({recipe.input.name: fed(original, picture, prepared, recipe.input)})
         return read(outputs, spec), original.heads_in(outputs)
 
@@ -141,6 +133,7 @@ def _control(mistake: str, original: Original, error: HeadError, picture: str) -
     outcome: dict[str, Any] = judged(error.value, np.nextafter(error.limit, 1.0), at_least=True)
     if outcome["status"] == "fail":
         outcome |= {"status": "inconclusive", "reason": "this mistake would pass: no picture shows it"}
+    outcome["limit"] = error.limit
     return Check(
         "control", "control", "CPU", original.runner.runtime, "FP32", picture, mistake,
         f"{error.metric}, must exceed", **outcome,

@@ -23,11 +23,11 @@ RED, BLUE, YELLOW, CYAN = (255, 0, 0), (0, 0, 255), (255, 255, 0), (0, 255, 255)
 
 
 def generated_pictures() -> dict[str, Callable[[], bytes]]:
-    """Return what makes the bytes of each picture's file, by the names that reports show."""
+    """Return what makes the bytes of each picture's file, by the names that reports show; coloured ones first."""
     return {
-        "noise (RGB)": _noise,
         "coloured noise (CMYK)": _coloured_noise,
         "strong colours (turned by EXIF)": _strong_colours,
+        "noise (RGB)": _noise,
         "black (with alpha)": _black,
         "white (16 bits)": _white,
         "one pixel high (grey)": _one_pixel_high,

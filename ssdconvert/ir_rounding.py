@@ -31,6 +31,11 @@ def broken_rounding(full: Path, rounded: Path) -> list[str]:
     ]
 
 
+def same_operations(full: Path, rounded: Path) -> bool:
+    """Say whether two IRs have operations of the same names, as those have that were made of one model at once."""
+    return set(_operations(read_ir(full))) == set(_operations(read_ir(rounded)))
+
+
 def _named(what: str, names: Iterable[str]) -> list[str]:
     listed = sorted(names)
     more = f" and {len(listed) - MOST_NAMED} more" if len(listed) > MOST_NAMED else ""

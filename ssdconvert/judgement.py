@@ -11,7 +11,7 @@ from ssdconvert.recipe import Recipe
 from ssdconvert.references import Reference
 from ssdconvert.report.result import Check, judged
 from ssdconvert.runners import Arrays
-from ssdconvert.samples import Picture
+from ssdconvert.samples import is_generated
 from ssdconvert.ssd.detections import Detections
 from ssdconvert.ssd.matching import Matching, Tolerance, agreement, match
 
@@ -48,8 +48,7 @@ def checks_against(
     if candidate.is_reference:
         return
     # what rounded weights cost is bounded on what the network was trained on, not on black or on noise
-    generated = isinstance(reference.sample, Picture) and reference.sample.generated
-    rounded = candidate.precision != "FP32" and generated
+    rounded = candidate.precision != "FP32" and is_generated(reference.sample)
     heads = {ours: tensor.read(outputs[tensor.name]) for ours, tensor in candidate.tensors.items()}
     # heads in order of score are rows of other cells in another run
     if not original.in_order_of_score and not rounded:
@@ -82,6 +81,17 @@ def _head_checks(
             histogram=error.histogram,
             **judged(error.value, error.limit),
         )
+
+
+def head_distances(
+    recipe: Recipe, original: Original, candidate: Candidate, reference: Reference, outputs: Arrays
+) -> dict[str, float]:
+    """Return how far each head is from the reference's, in the measure of the candidate's limits."""
+    limits = limits_between(recipe, candidate.precision, original.precision)
+    heads = {ours: tensor.read(outputs[tensor.name]) for ours, tensor in candidate.tensors.items()}
+    if not heads or any(array.shape != reference.heads[name].shape for name, array in heads.items()):
+        return {}
+    return {error.head: error.value for error in head_errors(limits, original.heads, reference.heads, heads)}
 
 
 def limits_of_following(recipe: Recipe, *precisions: str) -> GateLimits:
@@ -145,7 +155,7 @@ def _agreement_checks(
     """Compare detections as statistics."""
     expected = reference.detections
     result = agreement(expected, found, recipe.detections.score_threshold, DOUBTFUL)
-    base = replace(base, level="detections", statistics={"expected": len(expected), "found": len(found)})
+    base = replace(base, level="detections", statistics={"matched": result.matched, "found": len(found)})
     yield replace(base, metric="min share matched", **judged(result.share, share, at_least=True))
     yield replace(
         base, output="scores", metric="mean score difference", **judged(result.score_error, limits.score)

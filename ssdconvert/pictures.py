@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ssdconvert.catalog import CatalogEntry
 from ssdconvert.errors import RecipeError
+from ssdconvert.generated_pictures import generated_pictures
 from ssdconvert.resources import package_file
 from ssdconvert.ssd.preprocess import Pixels
 
@@ -68,7 +69,7 @@ def embedded_pictures() -> list[tuple[str, Path]]:
 
 def pictures_beside(own: Sequence[tuple[str, Path]], paths: Sequence[Path]) -> tuple[tuple[str, Path], ...]:
     """Return the pictures that a user names, by names that those of the recipe, its `own`, do not have."""
-    taken = {name for name, _ in own}
+    taken = {name for name, _ in own} | {*generated_pictures()}
     return tuple((f"given {name}" if name in taken else name, path) for name, path in pictures_given(paths))
 
 

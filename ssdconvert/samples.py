@@ -48,6 +48,11 @@ class Picture:
         return converted_input(self.pixels, spec)
 
 
+def is_generated(sample: Sample) -> bool:
+    """Say whether a sample shows nothing that a network was trained on."""
+    return isinstance(sample, Picture) and sample.generated
+
+
 @dataclass(frozen=True)
 class Recorded:
     """An input of the original, f32 [1, 3, H, W], with the outputs by name that its publisher got from it."""

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from ssdconvert.candidates import Candidate
 from ssdconvert.errors import SsdconvertError
-from ssdconvert.gate_limits import limits_of
+from ssdconvert.gate_limits import limits_between
+from ssdconvert.originals import Original
 from ssdconvert.recipe import Recipe
 from ssdconvert.references import References
 from ssdconvert.report.result import SHIPPED, Check, HopTrace
@@ -22,41 +23,41 @@ def traced(
     judged: Sequence[Judged],
     references: References,
     everything: bool,
-    takes_pixels: bool = False,
+    original: Original,
 ) -> tuple[HopTrace, ...]:
     """Return the trace of the first candidate whose heads failed, or with `everything` of each on the way.
 
-    A failed candidate is traced on the first sample that it failed on, others on the first of all. `takes_pixels` as in
-    Original: so do the files that its candidates were made from.
+    A failed candidate is traced on the first sample that it failed on, others on the first of all.
+    What candidates were made from takes what the `original` takes.
     """
-    return tuple(_traces(recipe, judged, references, everything, takes_pixels))
+    return tuple(_traces(recipe, judged, references, everything, original))
 
 
 def _traces(
-    recipe: Recipe, judged: Sequence[Judged], references: References, everything: bool, takes_pixels: bool
+    recipe: Recipe, judged: Sequence[Judged], references: References, everything: bool, original: Original
 ) -> Iterator[HopTrace]:
     for candidate, checks in judged:
         failed = [check.input for check in checks if (check.level, check.status) == ("heads", "fail")]
         if (everything and candidate.hop in TRACED and len(references)) or failed:
             sample = references.sample(failed[0] if failed else references.names[0])
-            yield _trace(recipe, candidate, sample, takes_pixels)
+            yield _trace(recipe, candidate, sample, original)
         if failed and not everything:
             return
 
 
-def _trace(recipe: Recipe, candidate: Candidate, sample: Sample, takes_pixels: bool) -> HopTrace:
+def _trace(recipe: Recipe, candidate: Candidate, sample: Sample, original: Original) -> HopTrace:
     """Trace one candidate. What goes wrong here is told in the trace: the verdict stands without it."""
-    limits = limits_of(recipe, candidate.precision)
+    limits = limits_between(recipe, candidate.precision, original.precision)
     base = HopTrace(
         candidate.hop, candidate.precision, candidate.device, sample.name, limits.heads,
         summed=limits.share is not None,
     )  # fmt: skip
     if candidate.inner is None:
-        return replace(base, reason="the file that it was made from shares no names with it")
+        return replace(base, reason="it shares no names of tensors with what it was made from")
     first, second = candidate.inner
     pictures = [
         (sample.for_converted if pixels else sample.for_original)(recipe.input)
-        for pixels in (takes_pixels, not candidate.normalised)
+        for pixels in (original.takes_pixels, not candidate.normalised)
     ]
     feeds = {recipe.input.name: pictures[0]}, {recipe.input.name: pictures[1]}
     try:

@@ -62,7 +62,7 @@ def verification_text(verification: Verification) -> str:
 
 def _detections(verification: Verification) -> str:
     found = verification.reference_detections
-    return "tensors without a meaning" if found is None else f"{found} detections"
+    return "outputs of which nobody says what they mean," if found is None else f"{found} detections"
 
 
 def _candidate_line(name: str, checks: Sequence[Check]) -> str:

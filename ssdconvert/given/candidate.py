@@ -23,6 +23,7 @@ from ssdconvert.given.reading import read_given
 from ssdconvert.given.rule import our_names
 from ssdconvert.ir_contract import Promises, promises_of
 from ssdconvert.ir_graph import suppression_of
+from ssdconvert.ir_rounding import broken_rounding, same_operations
 from ssdconvert.originals import Original
 from ssdconvert.originals.ir import tensors_of
 from ssdconvert.outputs import FORMS, STATIC, UNPADDED, OutputForm
@@ -60,18 +61,35 @@ def candidate_of(recipe: Recipe, path: Path, device: str, original: Original) ->
         lambda: given.runner(recipe.input.name, names, on, prepare),
         tensors,
         form,
-        on == "CPU" and _is_the_same(given, original),
-        True,
-        _inner(recipe, given, on, original, tensors, prepare),
-        _promises(recipe, given, form),
+        is_reference=_is_the_same(given, original),
+        shown=True,
+        inner=_inner(recipe, given, on, original, tensors, prepare),
+        promises=_promises(recipe, given, form, original),
+        not_compared=_not_compared(given, form, names),
     )
 
 
-def _promises(recipe: Recipe, given: GivenFile, form: OutputForm | None) -> Callable[[], Promises] | None:
-    """Return what reads an IR's promises, None of a file of which no recipe says what they are."""
-    if isinstance(recipe, DerivedRecipe) or not given.is_ir or form not in FORMS:
-        return None
-    return lambda: promises_of(recipe, given.precision, given.path, form, ready=not given.recipe)
+def _not_compared(given: GivenFile, form: OutputForm | None, heads: Collection[str]) -> list[str]:
+    """Return the outputs that nothing is held against: what is deployed may be wrong where its heads are right."""
+    return [f"output {name}" for name in given.outputs if form is None and name not in heads]
+
+
+def _promises(
+    recipe: Recipe, given: GivenFile, form: OutputForm | None, original: Original
+) -> Callable[[], Promises] | None:
+    """Return what reads an IR's promises, as far as a recipe says what they are, or an FP32 IR of the same graph."""
+    full = original.model if isinstance(original.model, Path) and original.precision == "FP32" else None
+    rounded = given.precision == "FP16" and full is not None and full.suffix.lower() == ".xml"
+
+    def read() -> Promises:
+        promises: Promises = {}
+        if not isinstance(recipe, DerivedRecipe) and form is not None and form in FORMS:
+            promises = promises_of(recipe, given.precision, given.path, form, ready=not given.recipe)
+        if rounded and full is not None and same_operations(full, given.path):
+            promises["rounding"] = broken_rounding(full, given.path)
+        return promises
+
+    return read if given.is_ir else None
 
 
 def _form(given: GivenFile) -> OutputForm | None:

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ssdconvert.errors import RecipeError
 from ssdconvert.given.candidate import candidate_of
 from ssdconvert.given.derived_recipe import recipe_from
 from ssdconvert.given.original import original_of
 from ssdconvert.recipe import Recipe
-from ssdconvert.report.result import Verification
+from ssdconvert.report.result import SHIPPED, Check, Verification
 from ssdconvert.samples import PictureFile
 from ssdconvert.stages.verify import verify
 
@@ -27,11 +28,29 @@ def verify_files(
     Without a recipe both are fed the same numbers, and what detections mean is read from `against`. Raises
     RecipeError and ConversionError where one of the files cannot be taken at all.
     """
+    on_a_graph = model.suffix.lower() == ".onnx"
+    if on_a_graph and {*devices, *required_devices} != {"CPU"}:
+        raise RecipeError(
+            f"{model.name} is asked to run on {', '.join({*devices, *required_devices} - {'CPU'})}, and an ONNX file "
+            "runs in ONNX Runtime on the CPU",
+            hint="give an IR, or leave the device out",
+            stage="verify",
+        )
     used = recipe or recipe_from(model, against)
     original = original_of(used, against)
     candidates = [candidate_of(used, model, device, original) for device in devices]
-    if model.suffix.lower() == ".onnx":  # which runs in ONNX Runtime, whatever the device
-        candidates = candidates[:1]
     result = verify(used, original, candidates, pictures, required_devices, trace_all)
+    if all(candidate.is_reference for candidate in candidates):
+        result = replace(result, checks=(*result.checks, *_of_itself(result)))
     name = recipe.name if recipe else ""
     return replace(result, model=model.name, against=against.name, recipe=name), used
+
+
+def _of_itself(result: Verification) -> list[Check]:
+    """Return what leaves the verdict open where two files are the same, in the same engine."""
+    judged = [check for check in result.checks if check.hop in SHIPPED]
+    if not judged or any(check.level != "contract" for check in judged):
+        return []
+    reason = "both files are the same, in the same engine: nothing was compared"
+    told = replace(judged[0], output="files", metric="compared", status="inconclusive", reason=reason)
+    return [replace(told, value=None, limit=None, required=None)]

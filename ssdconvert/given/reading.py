@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,7 @@ def _read_ir(path: Path) -> GivenFile:
         dict(_ir_port(port) for port in model.inputs),
         dict(_ir_port(port) for port in model.outputs),
         frozenset(name for node in operations for port in node.outputs() for name in port.get_names()),
-        "INT8" if "FakeQuantize" in types else _precision(weights),
+        "INT8" if _computes_in_integers(types) else _precision(weights),
         tuple(kind for kind in types if kind in SUPPRESSES),
         _preprocessing(model),
         **facts,
@@ -102,6 +102,12 @@ def _ir_port(port: Any) -> tuple[str, Port]:
     if not shape.rank.is_dynamic:
         sides = tuple(None if side.is_dynamic else side.get_length() for side in shape)
     return name_of(port), Port(port.get_element_type().get_type_name(), sides)
+
+
+def _computes_in_integers(types: Sequence[str]) -> bool:
+    """Say of the types of an IR's operations whether convolutions are quantised: one FakeQuantize is no INT8."""
+    convolutions = types.count("Convolution") + types.count("GroupConvolution")
+    return types.count("FakeQuantize") >= max(convolutions, 1)
 
 
 def _precision(weights: Mapping[str, int]) -> str:

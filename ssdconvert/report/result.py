@@ -143,8 +143,8 @@ class Verification:
 
     @property
     def skipped(self) -> bool:
-        """Whether something that was asked for was not there to be checked."""
-        return any(check.status == "skipped" for check in self.checks)
+        """Whether a device that was asked for was not there to be checked."""
+        return any(check.status == "skipped" and not check.runtime for check in self.checks)
 
     @property
     def reason(self) -> str:

@@ -97,13 +97,14 @@ def match(
 class Agreement:
     """How far two lists of detections say the same, as statistics: for models that are right on the whole.
 
-    `share` of the detections of both lists that have a counterpart, 1 where there are none; over the pairs
-    the mean difference of scores and the mean IoU (0 and 1 where there are none).
+    `matched` pairs were found. `share` of the detections of both lists have a counterpart, 1 where there are
+    none; over the pairs the mean difference of scores and the mean IoU (0 and 1 where there are none).
     """
 
     share: float
     score_error: float
     iou: float
+    matched: int = 0
 
 
 def agreement(reference: Detections, candidate: Detections, floor: float, tolerance: float) -> Agreement:
@@ -126,6 +127,7 @@ def agreement(reference: Detections, candidate: Detections, floor: float, tolera
         2 * len(rows) / counted,
         float(np.abs(candidate.scores[rows] - reference.scores[columns]).mean()),
         float(overlap[rows, columns].mean()),
+        len(rows),
     )
 
 

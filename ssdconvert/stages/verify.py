@@ -12,31 +12,35 @@ the others go on.
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ssdconvert.candidates import Candidate
-from ssdconvert.controls import closer_checks, control_checks
+from ssdconvert.controls import control_checks, controls_by_detections, mistakes_of
 from ssdconvert.errors import MissingDevice, SsdconvertError
-from ssdconvert.gate_limits import limits_of, loose_limits
+from ssdconvert.evidence import checks_owed
+from ssdconvert.gate_limits import limits_between, limits_of, loose_limits
 from ssdconvert.judgement import (
     checks_against,
     checks_of_outputs,
     detection_checks,
+    head_distances,
     limits_of_following,
 )
+from ssdconvert.nearness import nearness_check
 from ssdconvert.originals import Original
 from ssdconvert.outputs import output_spec
 from ssdconvert.recipe import Recipe
 from ssdconvert.references import Reference, References, reference_of
 from ssdconvert.report.result import Box, Check, Shown, Verification, describe, judged
 from ssdconvert.runners import Arrays, Runner
-from ssdconvert.samples import Picture, PictureFile, Recorded, Sample
+from ssdconvert.samples import Picture, PictureFile, Recorded, Sample, is_generated
 from ssdconvert.ssd.detections import Detections
 from ssdconvert.traced_hops import traced
 
-CONTROL_PICTURES = 4  # on which mistakes are made on purpose
+CONTROL_PICTURES = (
+    2  # on which mistakes are made on purpose, of photographs and of coloured generated ones each
+)
 MOST_SHOWN = 8  # pictures whose detections a report draws, beside those on which something failed
 
 
@@ -45,8 +49,10 @@ class _Judged:
     """What was found of a candidate."""
 
     candidate: Candidate
+    base: Check
     checks: list[Check] = field(default_factory=list)
     shown: list[Shown] = field(default_factory=list)
+    distances: dict[tuple[str, str], float] = field(default_factory=dict)  # by control picture and head
 
 
 def verify(
@@ -69,11 +75,7 @@ def verify(
             _judge(recipe, original, candidate, references, required_devices) for candidate in candidates
         ]
         checks += [check for one in found for check in one.checks]
-        pictures = ((s, r.heads) for s, r in references if r is not None and isinstance(s, Picture))
-        seen = list(islice(pictures, CONTROL_PICTURES))
-        limits = limits_of(recipe, "INT8" if original.quantised else "FP32")
-        checks += control_checks(recipe, original, seen, limits)
-        checks += closer_checks(checks)
+        checks += _controls(recipe, original, references, found)
         return Verification(
             recipe.name,
             tuple(checks),
@@ -87,10 +89,34 @@ def verify(
                 [(one.candidate, one.checks) for one in found],
                 references,
                 trace_all,
-                original.takes_pixels,
+                original,
             ),
             tuple(loose_limits(recipe, checks)),
         )
+
+
+def _control_pictures(references: References) -> list[tuple[Sample, Reference]]:
+    """Return the first photographs and the first generated pictures, which have strong colours."""
+    judged_on = [(s, r) for s, r in references if r is not None and isinstance(s, Picture)]
+    kinds = ([one for one in judged_on if is_generated(one[0]) == wanted] for wanted in (False, True))
+    return [one for kind in kinds for one in kind[:CONTROL_PICTURES]]
+
+
+def _controls(
+    recipe: Recipe, original: Original, references: References, found: Sequence[_Judged]
+) -> Iterator[Check]:
+    """Make mistakes on purpose: the gate must see them, and rounded weights must cost less than they do."""
+    limits = limits_of(recipe, "INT8" if original.quantised else "FP32")
+    seen = [(sample, reference.heads) for sample, reference in _control_pictures(references)]
+    if original.in_order_of_score:
+        yield from controls_by_detections(recipe, original, [sample for sample, _ in seen], limits)
+        return
+    mistakes = mistakes_of(recipe, original, seen)
+    yield from control_checks(original, mistakes, limits)
+    for one in found:
+        if one.distances and one.candidate.precision != "FP32":
+            between = limits_between(recipe, one.candidate.precision, original.precision)
+            yield nearness_check(one.base, original, between, one.distances, mistakes)
 
 
 def _look_at_the_original(
@@ -120,7 +146,8 @@ def _look_at_the_original(
 
 
 def _not_judged(base: Check, error: SsdconvertError) -> Check:
-    return replace(base, output=base.input, metric="usable", status="inconclusive", reason=error.message)
+    reason = error.message.removeprefix(f"{base.input} ")
+    return replace(base, output=base.input, metric="usable", status="inconclusive", reason=reason)
 
 
 def _checks_of_the_original(
@@ -146,11 +173,11 @@ def _judge(
     required_devices: Sequence[str],
 ) -> _Judged:
     """Open a candidate and judge its file and what it makes of each sample."""
-    result = _Judged(candidate)
     base = Check(
         candidate.hop, "contract", candidate.device, "", candidate.precision, "", "", "",
         None, None, None, "skipped",
     )  # fmt: skip
+    result = _Judged(candidate, base)
     try:
         runner = candidate.open()
     except MissingDevice as error:
@@ -166,7 +193,16 @@ def _judge(
         base, runtime=runner.runtime, executed_on=runner.executed_on,
         execution_precision=runner.execution_precision,
     )  # fmt: skip
+    same_engine = (runner.runtime, runner.executed_on) == (
+        original.runner.runtime,
+        original.runner.executed_on,
+    )
+    candidate = replace(candidate, is_reference=candidate.is_reference and same_engine)
+    result.candidate, result.base = candidate, base
     result.checks += _kept_promises(base, candidate)
+    held = (
+        {sample.name for sample, _ in _control_pictures(references)} if candidate.precision != "FP32" else {}
+    )
     for sample, reference in references:
         here = replace(base, input=sample.name)
         prepared = (sample.for_original if candidate.normalised else sample.for_converted)(recipe.input)
@@ -180,11 +216,16 @@ def _judge(
             checks += checks_against(here, recipe, original, candidate, reference, outputs)
             wrong = any(check.status == "fail" for check in checks)
             worth_a_look = (
-                isinstance(sample, Picture) and not sample.generated and len(result.shown) < MOST_SHOWN
+                isinstance(sample, Picture) and not is_generated(sample) and len(result.shown) < MOST_SHOWN
             )
             if candidate.shown and isinstance(sample, Picture) and (wrong or worth_a_look):
                 result.shown.append(_shown(recipe, candidate, runner, reference, outputs))
+            # integers are calibrated for photographs
+            if sample.name in held and not (candidate.precision == "INT8" and is_generated(sample)):
+                distances = head_distances(recipe, original, candidate, reference, outputs)
+                result.distances |= {(sample.name, head): value for head, value in distances.items()}
         result.checks += checks
+    result.checks += checks_owed(base, original, candidate, result.checks, references.detections)
     return result
 
 
