@@ -6,10 +6,12 @@ from pathlib import Path
 import click
 
 from ssdconvert.build_result import BuildResult, StageResult
+from ssdconvert.nearness import NAME as NEARER
 from ssdconvert.report.markdown import worst_checks
 from ssdconvert.report.result import Check, Verification, describe, divergence_text
 from ssdconvert.stages.detect import Found
 
+UNMEASURED = ("inconclusive", "skipped")
 COLOURS = {"done": "green", "cached": "cyan", "pass": "green", "failed": "red", "fail": "red"}
 
 
@@ -77,7 +79,7 @@ def _candidate_line(name: str, checks: Sequence[Check]) -> str:
         told += f"{weakest.value or 0:.2g} (must exceed {weakest.limit:.2g})"
         return f"  {name}  {coloured(status)}  {told}"
     parts = []
-    heads = [check for check in checks if check.level == "heads" and check.status != "inconclusive"]
+    heads = [c for c in checks if c.level == "heads" and c.output != NEARER and c.status not in UNMEASURED]
     if heads:
         worst = max(heads, key=lambda check: float("inf") if check.value is None else check.value)
         parts.append(f"heads {_with_limit(worst)}")
@@ -86,7 +88,9 @@ def _candidate_line(name: str, checks: Sequence[Check]) -> str:
             parts.append(f"{'IoU' if check.output == 'bboxes' else 'score'} {_with_limit(check)}")
         elif check.status == "fail" and check.level in ("contract", "detections"):
             parts.append(f"{check.output} {check.metric}: {check.reason}".strip())
-        elif check.status == "inconclusive":
+        elif check.output == NEARER and check.status == "fail":
+            parts.append(f"{NEARER}: {_with_limit(check)}")
+        elif check.status in UNMEASURED:
             parts.append(f"{check.output}: {check.reason}")
         elif check.level == "contract" and check.reason:
             parts.append(check.reason)
