@@ -9,6 +9,10 @@ from ssdconvert.recipe import Recipe
 
 SECTION = "ssdconvert"
 MOST_NAMES = 5  # shown of labels that are missing, or too many
+KEYS = (  # of `description_of`
+    "recipe", "title", "licence", "precision", "labels", "stand_in", "input_range", "input_color", "resize",
+    "baked_model_color", "baked_mean", "baked_scale",
+)  # fmt: skip
 
 
 def describe(model: Any, recipe: Recipe, precision: str, sources: Mapping[str, str]) -> None:
@@ -38,6 +42,14 @@ def description_of(recipe: Recipe, precision: str) -> dict[str, str]:
         "baked_mean": " ".join(f"{value:g}" for value in spec.mean),
         "baked_scale": " ".join(f"{value:g}" for value in spec.scale),
     }
+
+
+def description_in(model: Any) -> dict[str, str]:
+    """Return what an openvino.Model says of itself, as far as single values go; empty if ssdconvert did not make it."""
+    if not model.has_rt_info([SECTION]):
+        return {}
+    told = {key: _told(model, key) for key in KEYS}
+    return {key: value for key, value in told.items() if value is not None}
 
 
 def broken_description(model: Any, recipe: Recipe, precision: str) -> list[str]:

@@ -14,8 +14,8 @@ from ssdconvert.runners.openvino_runner import unreadable
 PAIR = "an IR is a pair of .xml and .bin from one release: get both again"
 
 
-def read_ir(xml: Path) -> Any:
-    """Return the openvino.Model of an .xml and the .bin beside it.
+def read_ir(xml: Path, core: Any = None) -> Any:
+    """Return the openvino.Model of an .xml and the .bin beside it; `core` may know more operations than others.
 
     Raises ConversionError where one is missing, the .xml is damaged, or the .bin has not exactly the
     bytes that the .xml counts on.
@@ -30,7 +30,7 @@ def read_ir(xml: Path) -> Any:
     if actual != needed:
         raise _refused(f"{weights} has {actual} bytes, expected {needed} of {xml.name}")
     try:
-        return openvino.Core().read_model(xml)
+        return (core or openvino.Core()).read_model(xml)
     except RuntimeError as error:
         raise unreadable(xml, error) from error
 

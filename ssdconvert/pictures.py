@@ -55,7 +55,7 @@ def pictures_given(paths: Sequence[Path]) -> list[tuple[str, Path]]:
             ) from error
     files = list(found.values())
     for depth in range(1, max((len(path.parts) for path in files), default=0) + 1):
-        names = [_shown(Path(*path.parts[-depth:])) for path in files]
+        names = [shown(Path(*path.parts[-depth:])) for path in files]
         if len(set(names)) == len(names):
             break
     return list(zip(names, files, strict=True)) if files else []
@@ -172,6 +172,6 @@ def _files_under(folder: Path) -> Iterator[Path]:
                 yield path
 
 
-def _shown(path: Path) -> str:
+def shown(path: Path) -> str:
     """Return a path as text that every report can hold, whatever bytes its name is made of."""
     return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")

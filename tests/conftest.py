@@ -356,3 +356,65 @@ def ready(ready_files: dict[str, Path], mirrored: Callable[..., Path]) -> Callab
         return READY_IR | {"detections": READY_IR["detections"] | {"units": units}}
 
     return copy
+
+
+@pytest.fixture
+def model_giving(tmp_path: Path) -> Callable[..., Path]:
+    """Write an IR that gives these arrays by output name, whatever the picture; "means" stands for another output.
+
+    That is f32 [1, 3], the means of the input's channels over 255. `shape` is the input's, of `kind`, or those
+    of several.
+    """
+    import openvino
+    from openvino import Type
+    from openvino.runtime import opset13 as operations
+
+    def write(
+        outputs: Mapping[str, Any],
+        *shapes: tuple[int, ...],
+        kind: Any = np.float32,
+        name: str = "model",
+        means: str = "",
+    ) -> Path:
+        pictures = [
+            operations.parameter(list(shape), kind, name=f"picture{index or ''}")
+            for index, shape in enumerate(shapes or [(1, 3, 8, 8)])
+        ]
+        given = []
+        floats = operations.convert(pictures[0], Type.f32)
+        last = floats.get_output_partial_shape(0)[-1]
+        sides = [1, 2] if last.is_static and last.get_length() == 3 else [2, 3]
+        reduced = operations.reduce_mean(floats, np.array(sides), False)
+        for output, array in outputs.items():
+            whole = operations.reduce_mean(floats, np.array([0, 1, 2, 3]), True)
+            nothing = operations.multiply(operations.reshape(whole, np.array([1]), False), np.float32(0))
+            nothing = operations.convert(nothing, array.dtype)
+            given.append((output, operations.add(operations.constant(array), nothing)))
+        if means:
+            given.append((means, operations.divide(reduced, np.float32(255))))
+        results = []
+        for output, node in given:
+            node.output(0).get_tensor().set_names({output})
+            results.append(operations.result(node))
+        for picture in pictures:
+            picture.output(0).get_tensor().set_names({picture.get_friendly_name()})
+        path = tmp_path / f"{name}.xml"
+        openvino.save_model(openvino.Model(results, pictures, name), path, compress_to_fp16=False)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def detection_rows() -> Callable[..., Any]:
+    """Return f32 [1, 1, N, 7] of rows (image_id, label, score, corners), and rows that end them up to N."""
+
+    def rows(*given: tuple[float, ...], count: int = 6) -> Any:
+        array = np.zeros((1, 1, count, 7), np.float32)
+        for index, row in enumerate(given):
+            array[0, 0, index] = row
+        if len(given) < count:
+            array[0, 0, len(given), 0] = -1
+        return array
+
+    return rows

@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             document = error_document(stage, message, hint, code)
             click.echo(json.dumps(document, indent=2, ensure_ascii=False))
         else:
-            color = color_wanted(_color_option(given))
+            color = color_wanted(_color_options(given))
             click.echo(click.style(f"error[{stage}]: ", fg="red", bold=True) + message, err=True, color=color)
             if hint:
                 click.echo(click.style("hint: ", fg="yellow") + hint, err=True, color=color)
@@ -102,10 +102,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         tell("bug", f"{type(error).__name__}: {error}", hint, BUG)
 
 
-def _color_option(given: Sequence[str]) -> str:
-    """Return the value of --color, also of a command line that could not be parsed."""
+def _color_options(given: Sequence[str]) -> list[str]:
+    """Return the values of --color, also of a command line that could not be parsed."""
+    values = []
     for option, following in zip(given, [*given[1:], "auto"], strict=True):
         name, _, value = option.partition("=")
         if name == "--color":
-            return value or following
-    return "auto"
+            values.append(value or following)
+    return values

@@ -1,97 +1,142 @@
-"""`detect`: one picture through a built model, as text, JSON and a picture."""
+"""`detect`: pictures through a model, in OpenVINO's object_detection_sample_ssd's stead."""
 
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ssdconvert.cli.options import Settings, output_options, recipe_options
+from ssdconvert.cli.options import Settings, detect_output_options, recipe_options
 from ssdconvert.errors import RecipeError
 
 if TYPE_CHECKING:
     from ssdconvert.catalog import Catalog
-    from ssdconvert.recipe import Recipe
 
 PRECISIONS = ["FP32", "FP16", "INT8"]
+RESIZE_WORDS = {"stretch": "mode", "crop": "mode", "opencv": "library", "pillow": "library"}
+FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
-@click.command("detect", short_help="What a built model finds in a picture.")
-@click.argument("model")
-@click.argument("image", type=click.Path(path_type=Path))
+def _numbers(_: Any, option: click.Parameter, value: str | None) -> tuple[float, ...] | None:
+    """Return three numbers, of one the same for all channels; a divisor is not 0."""
+    if value is None:
+        return None
+    try:
+        numbers = tuple(float(part) for part in value.replace(",", " ").split())
+    except ValueError:
+        numbers = ()
+    finite = all(math.isfinite(number) for number in numbers)
+    if len(numbers) not in (1, 3) or not finite or (option.name == "scale" and 0 in numbers):
+        raise click.BadParameter(f"{value!r} is not one number, or three apart by commas")
+    return numbers * (3 // len(numbers))
+
+
+def _resize(_: Any, option: click.Parameter, value: str | None) -> dict[str, str] | None:
+    """Return `mode` and `library`, those that are named."""
+    if value is None:
+        return None
+    words = [word for word in value.lower().replace(",", " ").split() if word != "bilinear"]
+    if not words or not set(words) <= set(RESIZE_WORDS):
+        raise click.BadParameter(f"{value!r}: expected stretch or crop, opencv or pillow, or one of each")
+    return {RESIZE_WORDS[word]: word for word in words}
+
+
+@click.command("detect", short_help="What a model finds in pictures.")
+@click.argument("arguments", metavar="[MODEL] [IMAGE]...", nargs=-1)
+@click.option("-m", "--model", help="MODEL, as an option.")
+@click.option("-i", "--input", "inputs", multiple=True, help="IMAGE, as an option; repeatable.")
+@click.option("-d", "--device", default="CPU", show_default=True, help="OpenVINO device.")
 @click.option(
-    "--threshold", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Lowest score shown."
+    "-l",
+    "--extension",
+    "extensions",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Library with more operations; repeatable.",
 )
+@click.option(
+    "-c",
+    "--config",
+    "configurations",
+    multiple=True,
+    help="Setting of the device: KEY=VALUE, or a file of such; repeatable.",
+)
+@click.option(
+    "--labels", metavar="FILE|LIST", help="Names of the classes: a file, or coco-80, coco-91, voc-20."
+)
+@click.option("--recipe", "recipe_name", help="Recipe that says how MODEL is fed and read.")
 @click.option(
     "--precision",
     type=click.Choice(PRECISIONS, case_sensitive=False),
-    help="Weight precision.  [default: the first that is built]",
+    help="Weight precision of a build.  [default: the first that is built]",
 )
-@click.option("--device", default="CPU", show_default=True, help="OpenVINO device.")
 @click.option(
-    "--output", type=click.Path(path_type=Path, dir_okay=False), default="out.png", show_default=True,
-    help="The picture with what was found; its name says the format.",
-)  # fmt: skip
+    "--mean", callback=_numbers, metavar="N[,N,N]", help="Subtracted from pixels of 0..255 before MODEL."
+)
+@click.option("--scale", callback=_numbers, metavar="N[,N,N]", help="Divides after the mean.")
+@click.option(
+    "--resize",
+    callback=_resize,
+    metavar="WORDS",
+    help="stretch or crop, opencv or pillow: how pictures get the input's size.",
+)
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="Only detections of a higher score.",
+)
+@click.option("--top", type=click.IntRange(1), metavar="N", help="Only the best N of each picture.")
+@click.option(
+    "--output",
+    metavar="FILE|DIR",
+    help="Picture with what was found; the name says the format.  [default: out.png; of several the folder out]",
+)
+@click.option("--no-picture", is_flag=True, help="Draw nothing.")
+@click.option("--save-crops", type=FOLDER, metavar="DIR", help="Write what each box shows, a picture each.")
+@click.option("--force", is_flag=True, help="Write over pictures that ssdconvert did not make.")
+@click.option(
+    "--compare",
+    metavar="ORIGINAL",
+    help="Draw what ORIGINAL finds beside it: MODEL of another kind, or the recipe's own file.",
+)
+@click.option("--sample-log", is_flag=True, help="The lines that object_detection_sample_ssd logged.")
 @recipe_options
-@output_options
+@detect_output_options
 def detect_command(
-    model: str,
-    image: Path,
-    threshold: float,
-    precision: str | None,
-    device: str,
-    output: Path,
-    catalog: "Catalog",
-    settings: Settings,
-) -> None:
-    """Show what a model finds in IMAGE.
+    arguments: tuple[str, ...], model: str | None, inputs: tuple[str, ...], catalog: "Catalog",
+    settings: Settings, **options: Any,
+) -> int:  # fmt: skip
+    """Show what MODEL finds in each IMAGE.
 
-    MODEL is a recipe's name, whose build in build/NAME is used, or the .xml of a build.
+    MODEL is a recipe's name, whose build in build/NAME is used, the folder of a build, an .xml or an .onnx. IMAGE
+    is a picture, a folder of pictures, or a pattern such as 'street/*.jpg'. --color takes rgb and bgr too: the
+    channel order in which MODEL is fed.
     """
-    from ssdconvert.cli.render import found_text
-    from ssdconvert.pictures import read_picture
-    from ssdconvert.stages.detect import detect, detections_document, draw
+    from ssdconvert.cli.detect_run import run_detect
 
-    ir = _find_ir(model, precision)
-    pixels = read_picture(image)
-    found, ran_on = detect(ir, pixels, device.upper(), threshold, _recipe_of(model, catalog))
-    try:
-        draw(pixels, found, output)
-    except (OSError, ValueError) as error:
-        raise RecipeError(
-            f"the picture {output} cannot be written: {error}",
-            hint="give --output a name in a folder that can be written, ending in .png, .jpg or .bmp",
-            stage="output",
-        ) from error
-    document = detections_document(str(ir), ran_on, str(image), pixels, str(output), found)
-    settings.result(found_text(found, output), document)
+    if model is None:
+        model, arguments = (arguments[0], arguments[1:]) if arguments else (None, ())
+    images = [*arguments, *inputs]
+    if model is None or not images:
+        missing = "MODEL" if model is None else "IMAGE"
+        raise click.UsageError(f"Missing argument '{missing}'.")
+    _refuse_together(settings, options)
+    return run_detect(model, images, catalog, settings, options)
 
 
-def _recipe_of(model: str, catalog: "Catalog") -> "Recipe | None":
-    """Return the recipe that MODEL names, for an IR that does not say itself how it is fed."""
-    if model.endswith(".xml"):
-        return None
-    from ssdconvert.recipe import STAND_IN
-
-    try:
-        return catalog.find(model.removesuffix(STAND_IN)).recipe
-    except RecipeError:  # its build says all that is needed
-        return None
-
-
-def _find_ir(model: str, precision: str | None) -> Path:
-    """Return the path of the .xml that MODEL stands for."""
-    if not model.endswith(".xml"):
-        name = Path(model).stem if model.endswith((".yaml", ".yml")) else model
-        folders = [precision] if precision else PRECISIONS
-        paths = [Path("build") / name / folder / f"{name}.xml" for folder in folders]
-        for path in paths:
-            if path.is_file():
-                return path
-        raise RecipeError(
-            f"{model} is not built: there is no {paths[0]}",
-            hint=f"run `ssdconvert build {model}`",
-            stage="detect",
-        )
-    if not Path(model).is_file():
-        raise RecipeError(f"there is no {model}", hint="check the path", stage="detect")
-    return Path(model)
+def _refuse_together(settings: Settings, options: dict[str, Any]) -> None:
+    """Raise RecipeError for options that exclude each other."""
+    pairs = [
+        ("--sample-log", options["sample_log"], "--json", settings.as_json),
+        ("--sample-log", options["sample_log"], "--compare", options["compare"]),
+        ("--sample-log", options["sample_log"], "--no-picture", options["no_picture"]),
+        ("--no-picture", options["no_picture"], "--output", options["output"]),
+        ("--no-picture", options["no_picture"], "--compare", options["compare"] and not settings.as_json),
+    ]
+    for one, given, other, also in pairs:
+        if given and also:
+            raise RecipeError(
+                f"{one} and {other} exclude each other", hint=f"leave {other} out", stage="usage"
+            )

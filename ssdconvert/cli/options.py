@@ -4,13 +4,14 @@ import functools
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+TERMINAL, CHANNELS = ("auto", "always", "never"), ("rgb", "bgr")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -38,23 +39,43 @@ class Settings:
 
 def output_options(command: Command) -> Command:
     """Add --json, -q, -v and --color; the command gets them as `settings`."""
+    color = click.option("--color", type=click.Choice(TERMINAL), default="auto", show_default=True)
+    return _with_settings(color(command))
 
+
+def detect_output_options(command: Command) -> Command:
+    """Add what `output_options` adds; --color takes rgb and bgr too, which the command gets as `channels`."""
+
+    @click.option(
+        "--color", "colors", type=click.Choice([*TERMINAL, *CHANNELS]), multiple=True,
+        help="Of the output: auto, always, never; of pictures fed to MODEL: rgb, bgr; may be given for both.",
+    )  # fmt: skip
+    @functools.wraps(command)
+    def wrapped(colors: tuple[str, ...], **others: Any) -> Any:
+        channels = [color for color in colors if color in CHANNELS]
+        return command(channels=channels[-1] if channels else None, **others)
+
+    # the choice for the terminal is read from `colors` as well
+    return _with_settings(wrapped)  # type: ignore[return-value]
+
+
+def _with_settings(command: Command) -> Command:
     @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else there.")
     @click.option("-q", "--quiet", is_flag=True, help="Only errors and the exit code.")
     @click.option("-v", "--verbose", is_flag=True, help="More on stderr; a traceback with an error.")
-    @click.option(
-        "--color", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True
-    )
     @functools.wraps(command)
-    def wrapped(as_json: bool, quiet: bool, verbose: bool, color: str, **others: Any) -> Any:
+    def wrapped(as_json: bool, quiet: bool, verbose: bool, **others: Any) -> Any:
         logging.getLogger().setLevel(logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING)
-        return command(settings=Settings(as_json, quiet, verbose, color_wanted(color)), **others)
+        told = others.get("colors") or (others.pop("color", "auto"),)
+        settings = Settings(as_json, quiet, verbose, color_wanted(told))
+        return command(settings=settings, **others)
 
     return wrapped  # type: ignore[return-value]
 
 
-def color_wanted(choice: str) -> bool | None:
-    """Return whether output is coloured, for a value of --color; None: as the terminal wants."""
+def color_wanted(choices: Sequence[str]) -> bool | None:
+    """Return whether output is coloured, for values of --color, the last first; None: as the terminal wants."""
+    choice = next((one for one in reversed(choices) if one in TERMINAL), "auto")
     if choice == "auto":
         return False if os.environ.get("NO_COLOR") else None
     return choice == "always"

@@ -7,9 +7,12 @@ import click
 
 from ssdconvert.build_result import BuildResult, StageResult
 from ssdconvert.nearness import NAME as NEARER
+from ssdconvert.pictures import shown
 from ssdconvert.report.markdown import worst_checks
 from ssdconvert.report.result import Check, Verification, describe, divergence_text
-from ssdconvert.stages.detect import Found
+from ssdconvert.report.words import worst_status
+from ssdconvert.side_by_side import Compared
+from ssdconvert.stages.detect import Found, Seen
 
 UNMEASURED = ("inconclusive", "skipped")
 COLOURS = {"done": "green", "cached": "cyan", "pass": "green", "failed": "red", "fail": "red"}
@@ -68,8 +71,7 @@ def _detections(verification: Verification) -> str:
 
 
 def _candidate_line(name: str, checks: Sequence[Check]) -> str:
-    statuses = {check.status for check in checks}
-    status = next(s for s in ("fail", "inconclusive", "skipped", "pass") if s in statuses)
+    status = worst_status(checks)
     if status == "skipped":
         return f"  {name}  {coloured(status)}  {checks[0].reason}"
     if checks[0].hop == "control":
@@ -108,10 +110,29 @@ def _with_limit(check: Check) -> str:
     return f"{value} (limit {check.limit:g})"
 
 
-def found_text(found: Sequence[Found], picture: Path) -> str:
+def found_text(found: Sequence[Found], picture: Path | None, both: Compared | None = None) -> str:
     """Return detections as a table, boxes in pixels."""
-    lines = [
-        f"{f.name:16} {f.score:.3f}  x {f.box[0]:7.1f} .. {f.box[2]:7.1f}  y {f.box[1]:7.1f} .. {f.box[3]:7.1f} px"
-        for f in found
+    lines = _found_lines(found) or ["nothing found"]
+    if both:
+        lines.append(f"against the original: {both.told}")
+    if picture:
+        lines.append(f"picture: {picture}")
+    return "\n".join(lines)
+
+
+def seen_text(seen: Seen) -> str:
+    """Return what was found in one of several pictures."""
+    told = [f"{len(seen.found)} found" if seen.found else "nothing found"]
+    told += [f"against the original: {seen.compared.told}"] if seen.compared else []
+    told += [f"picture {seen.target.output}"] if seen.target.output else []
+    title = f"{shown(seen.target.path)}: {'; '.join(told)}"
+    return "\n".join([title, *(f"  {line}" for line in _found_lines(seen.found))])
+
+
+def _found_lines(found: Sequence[Found]) -> list[str]:
+    width = max((len(one.name) for one in found), default=0)
+    return [
+        f"{one.name:{max(16, width)}} {one.score:.3f}  x {one.box[0]:7.1f} .. {one.box[2]:7.1f}  "
+        f"y {one.box[1]:7.1f} .. {one.box[3]:7.1f} px"
+        for one in found
     ]
-    return "\n".join([*(lines or ["nothing found"]), f"picture: {picture}"])

@@ -8,7 +8,7 @@ from ssdconvert.report.result import Check, Status
 
 # what XML 1.0 cannot hold, and what no reader wants
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufdcf\ufdf0-\ufffd\U00010000-\U0010ffff]")
-_WORST_FIRST: tuple[Status, ...] = ("fail", "inconclusive", "skipped", "pass")
+_WORST_FIRST: tuple[Status, ...] = ("fail", "inconclusive", "pass", "skipped")
 
 
 def printable(text: str) -> str:
@@ -17,7 +17,7 @@ def printable(text: str) -> str:
 
 
 def worst_status(checks: Iterable[Check]) -> Status:
-    """Return the status that checks have together."""
+    """Return the status that checks have together; what is skipped beside others does not count."""
     found = {check.status for check in checks}
     return next(status for status in _WORST_FIRST if status in found)
 

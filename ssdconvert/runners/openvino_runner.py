@@ -54,7 +54,7 @@ class OpenvinoRunner:
             name: next(index for index, names in enumerate(ports) if name in names) for name in (*own, *extra)
         }
         self.output_names = list(self.places)
-        _refuse_absent(core, device)
+        refuse_absent(core, device)
         try:
             self.compiled = core.compile_model(model, device, {"INFERENCE_PRECISION_HINT": "f32"})
         except RuntimeError as error:
@@ -103,7 +103,7 @@ def first_line(error: Exception) -> str:
     return (telling or lines or [type(error).__name__])[0]
 
 
-def _refuse_absent(core: Any, device: str) -> None:
+def refuse_absent(core: Any, device: str) -> None:
     """Raise MissingDevice unless a device such as GPU.1, or each of `AUTO:GPU,CPU`, is there."""
     kind, _, listed = device.partition(":")
     composite = kind in ("AUTO", "MULTI", "HETERO", "BATCH")

@@ -1,0 +1,196 @@
+"""Runs a model on many pictures with several requests in flight: `submit(feed)` gives a future of its outputs."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, TimeoutError
+from pathlib import Path
+from threading import Lock
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssdconvert.errors import ConversionError, RecipeError
+from ssdconvert.ir_file import read_ir
+from ssdconvert.runners import Arrays, stopped
+from ssdconvert.runners.openvino_runner import first_line, name_of, refuse_absent, unreadable
+
+SILENCE = 20.0  # seconds without an answer after which requests are asked whether they failed
+# requests for each that the device wants: it goes on while Python takes the outputs of those that are done
+AHEAD = 2
+
+
+class Queue(Protocol):
+    """A model in an engine that takes several inputs at once."""
+
+    executed_on: str
+    requests: int
+
+    def submit(self, feed: NDArray[Any]) -> "Future[Arrays]": ...
+
+    def outputs(self, future: "Future[Arrays]") -> Arrays: ...
+
+
+def core_with(extensions: Sequence[Path]) -> Any:
+    """Return an openvino.Core that knows the operations of extension libraries; RecipeError where one is missing."""
+    import openvino
+
+    core = openvino.Core()
+    for path in extensions:
+        if not path.is_file():
+            raise RecipeError(
+                f"the extension {path} does not exist", hint="give the path of a .so or .dll", stage="device"
+            )
+        try:
+            core.add_extension(str(path))
+        except RuntimeError as error:
+            raise ConversionError(
+                f"the extension {path} cannot be loaded: {first_line(error)}",
+                hint="build it for this version of OpenVINO; see `ssdconvert doctor`",
+                stage="device",
+            ) from error
+    return core
+
+
+def read_model(path: Path, core: Any) -> Any:
+    """Return the openvino.Model of an .xml or .onnx; ConversionError where it cannot be read."""
+    if path.suffix == ".xml":
+        return read_ir(path, core)
+    try:
+        return core.read_model(path)
+    except RuntimeError as error:
+        raise unreadable(path, error) from error
+
+
+def configure(core: Any, device: str, settings: Mapping[str, str]) -> None:
+    """Set properties of a device; RecipeError, which names the key, for one that it refuses."""
+    refuse_absent(core, device)
+    target = device.partition(":")[0]
+    for key, value in settings.items():
+        try:
+            core.set_property(target, {key: value})
+        except (RuntimeError, TypeError) as error:
+            known = core.get_property(target, "SUPPORTED_PROPERTIES")
+            settable = [name for name, access in known.items() if access == "RW"]
+            raise RecipeError(
+                f"{target} refuses {key} = {value}: {first_line(error)}",
+                hint=f"{target} takes {', '.join(sorted(settable))}",
+                stage="device",
+            ) from error
+
+
+class OpenvinoQueue:
+    """An openvino.Model on a device, with requests for as many inputs as it computes at once and those next, or one.
+
+    With `pixels` it takes u8, a quarter of the memory of f32, whatever the model takes.
+
+    Raises MissingDevice where the device is not there, ConversionError where the model does not compile.
+    """
+
+    def __init__(self, core: Any, model: Any, path: Path, device: str, pixels: bool, many: bool) -> None:
+        import openvino
+
+        refuse_absent(core, device)
+        self.path, self.device = path, device
+        self.names = [
+            name_of(port) if port.get_names() else port.get_node().get_friendly_name()
+            for port in model.outputs
+        ]
+        hints = {"PERFORMANCE_HINT": "THROUGHPUT" if many else "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+        try:
+            self.compiled = core.compile_model(_taking_u8(model) if pixels else model, device, hints)
+        except RuntimeError as error:
+            raise ConversionError(
+                f"{path} cannot be compiled for {device}: {first_line(error)}",
+                hint="see `ssdconvert doctor`",
+            ) from error
+        self.executed_on = ", ".join(_told(self.compiled, "EXECUTION_DEVICES", [device]))
+        wanted = int(_told(self.compiled, "OPTIMAL_NUMBER_OF_INFER_REQUESTS", 1))
+        self.requests = AHEAD * wanted if many else 1
+        self.lock = Lock()  # two threads would be given the same idle request
+        self.queue = openvino.AsyncInferQueue(self.compiled, self.requests)
+        self.queue.set_callback(self._done)
+
+    def _done(self, request: Any, started: tuple["Future[Arrays]", NDArray[Any]]) -> None:
+        future, tensors = started[0], request.output_tensors
+        # copies: the request's own memory serves the next picture
+        future.set_result(
+            {name: np.array(tensor.data) for name, tensor in zip(self.names, tensors, strict=True)}
+        )
+
+    def submit(self, feed: NDArray[Any]) -> "Future[Arrays]":
+        """Start on a batch; waits while every request is busy."""
+        future: Future[Arrays] = Future()
+        try:
+            with self.lock:
+                # the input is not copied: it is held beside the future until the request is done
+                self.queue.start_async({0: feed}, (future, feed), share_inputs=True)
+        except RuntimeError as error:
+            raise self._stopped(error) from error
+        return future
+
+    def outputs(self, future: "Future[Arrays]") -> Arrays:
+        """Return every output by name; ConversionError where OpenVINO failed."""
+        while True:
+            try:
+                return future.result(SILENCE)
+            except TimeoutError:
+                self._refuse_lost(future)
+
+    def _refuse_lost(self, future: "Future[Arrays]") -> None:
+        """Raise ConversionError where a request ended without an answer: its failure is told nowhere else."""
+        try:
+            self.queue.wait_all()
+        except RuntimeError as error:
+            raise self._stopped(error) from error
+        if not future.done():
+            raise self._stopped(RuntimeError("a request ended without an answer"))
+
+    def _stopped(self, error: Exception) -> ConversionError:
+        return stopped(self.path, f"OpenVINO on {self.device}", first_line(error))
+
+
+class OnnxQueue:
+    """A session of ONNX Runtime, one input after the other."""
+
+    executed_on = "CPU"
+    requests = 1
+
+    def __init__(self, session: Any, path: Path) -> None:
+        self.session, self.path = session, path
+        self.names = [output.name for output in session.get_outputs()]
+
+    def submit(self, feed: NDArray[Any]) -> "Future[Arrays]":
+        """Run on a batch."""
+        future: Future[Arrays] = Future()
+        try:
+            arrays = self.session.run(self.names, {self.session.get_inputs()[0].name: feed})
+        except Exception as error:  # the library raises a dozen classes of its own
+            raise stopped(self.path, "ONNX Runtime", str(error)) from error
+        future.set_result(dict(zip(self.names, arrays, strict=True)))
+        return future
+
+    def outputs(self, future: "Future[Arrays]") -> Arrays:
+        """Return every output by name."""
+        return future.result()
+
+
+def _taking_u8(model: Any) -> Any:
+    """Return the model with an input of u8, which it converts itself.
+
+    The layout stays: behind a change of layout OpenVINO 2024.6 computes nonsense of some graphs on the CPU (a mean over
+    all axes).
+    """
+    import openvino
+    from openvino.preprocess import PrePostProcessor
+
+    processor = PrePostProcessor(model)
+    processor.input().tensor().set_element_type(openvino.Type.u8)
+    return processor.build()
+
+
+def _told(compiled: Any, name: str, otherwise: Any) -> Any:
+    """Return what a compiled model says of itself; AUTO and MULTI do not answer everything."""
+    try:
+        return compiled.get_property(name)
+    except RuntimeError:
+        return otherwise
