@@ -5,6 +5,7 @@ converter with PrePostProcessor, in FP32 or FP16, run with one thread or two, of
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import numpy as np
 import pytest
 
 from ssdconvert.candidates import Candidate
+from ssdconvert.ir_contract import promises_of
+from ssdconvert.outputs import STATIC
 from ssdconvert.recipe import Recipe
 from ssdconvert.report.result import Check
 from ssdconvert.runners.openvino_runner import OpenvinoRunner
@@ -96,10 +99,12 @@ def test_it_passes(
     else:
         by_preprocessor(recipe, graph, irs)
     threads(count)
+    ours = converter == "model optimizer"
     candidates = [
         Candidate(
             "ir", precision, "CPU", False,
             lambda path=path: OpenvinoRunner(path, "CPU", original.heads.names), original.tensors,
+            promises=partial(promises_of, recipe, precision, path, STATIC, ready=not ours),
         )
         for precision, path in irs.items()
     ]  # fmt: skip
