@@ -13,7 +13,7 @@ from ssdconvert.errors import RecipeError
 from ssdconvert.label_files import LabelList
 from ssdconvert.model_facts import ModelFacts, Port
 from ssdconvert.output_rows import RawHeads, Reading, reading_of
-from ssdconvert.recipe import Color, Input, Recipe, Resize
+from ssdconvert.recipe import STAND_IN, Color, Input, Recipe, Resize
 from ssdconvert.recipe_source import CaffeSource, IrSource, OnnxSource, PytorchSource
 from ssdconvert.ssd.heads import CLASS_LOGITS, Heads
 
@@ -75,11 +75,15 @@ def deployed(
     port = _picture(facts)
     assert port.sides is not None
     channels_last = port.sides[1] != 3
-    height, width = (port.sides[1:3] if channels_last else port.sides[2:]) if port.sides else (None, None)
+    height, width = port.sides[1:3] if channels_last else port.sides[2:]
     batch = port.sides[0] or 1
     warnings: list[str] = []
     own = facts.said if "input_color" in facts.said else None
-    if own and recipe and own.get("recipe") not in (recipe.name, None):
+    if (
+        own
+        and recipe
+        and own.get("recipe", recipe.name).removesuffix(STAND_IN) != recipe.name.removesuffix(STAND_IN)
+    ):
         warnings.append(f"{facts.path} says that it is {own['recipe']}: the recipe {recipe.name} is not used")
         recipe = None
     if recipe and (height or width) and (height, width) != recipe.input.shape[2:]:
@@ -212,6 +216,13 @@ def _names(
         names = labels.names
         if first_label is None:  # the old sample took the label for the number of the line, from 0
             first_label = 0 if labels.first_number is None else labels.first_number
+            if first_label:
+                warnings.append(
+                    f"the model does not say by which number it calls its first class: {labels.origin} makes it "
+                    f"{first_label}, {names[0]!r}"
+                )
+        elif labels.first_number is not None and labels.first_number < first_label:
+            names = names[first_label - labels.first_number :]  # it names numbers that the model does not use
         if classes and len(names) == classes + 1 and labels.first_number is None:
             warnings.append(
                 f"{labels.origin} has {len(names)} names, the model {classes} classes: {names[0]!r} is taken for "

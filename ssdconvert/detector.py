@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssdconvert.deployed import Deployed, Feeding, deployed
-from ssdconvert.errors import SsdconvertError
+from ssdconvert.errors import ConversionError, RecipeError, SsdconvertError
 from ssdconvert.label_files import LabelList
 from ssdconvert.model_facts import facts_of_model, facts_of_session
-from ssdconvert.output_rows import Rows
+from ssdconvert.output_rows import UNDERSTOOD, Rows
 from ssdconvert.recipe import Recipe
 from ssdconvert.runners import Arrays
+from ssdconvert.runners.openvino_runner import first_line
 from ssdconvert.runners.queues import (
     OnnxQueue,
     OpenvinoQueue,
@@ -84,7 +85,19 @@ class Detector:
 
     def read(self, future: "Future[Arrays]") -> list[Rows]:
         """Wait for a submitted batch, and return the rows of each of its pictures."""
-        return self.model.reading.read(self.queue.outputs(future))
+        outputs = self.queue.outputs(future)
+        try:
+            rows = self.model.reading.read(outputs)
+            if len(rows) != self.model.batch:
+                raise ValueError(f"they are of {len(rows)} pictures, and {self.model.batch} were fed")
+        except (ValueError, IndexError) as error:
+            shapes = ", ".join(f"{name} {array.dtype} {list(array.shape)}" for name, array in outputs.items())
+            raise ConversionError(
+                f"the outputs of {self.model.facts.path} cannot be read: {error}; they are {shapes}",
+                hint=f"taken for {self.model.reading.told}; understood are: {UNDERSTOOD}",
+                stage="detect",
+            ) from error
+        return rows
 
 
 def open_detector(
@@ -104,17 +117,37 @@ def open_detector(
     core = core_with(machine.extensions)
     configure(core, machine.device, machine.settings)
     ir = read_model(path, core)
-    if recipe and len(ir.inputs) == 1 and ir.input().get_partial_shape().is_dynamic:
-        ir.reshape([1, *recipe.input.shape[1:]])
-    elif len(ir.inputs) == 1 and ir.input().get_partial_shape().rank.get_length() == 4:
-        shape = ir.input().get_partial_shape()
-        if shape[0].is_dynamic:
-            shape[0] = 1
-            ir.reshape(shape)
+    _make_static(ir, path, recipe)
     model = deployed(facts_of_model(ir, path), recipe, feeding or Feeding(), labels)
     fed = _type_of(model) if model.normalised else np.uint8
+    if model.normalised and np.issubdtype(fed, np.integer):
+        raise RecipeError(
+            f"{path} takes whole numbers ({model.facts.inputs[0]}): mean and scale would be rounded away",
+            hint="leave --mean and --scale out, or give a model that takes f32",
+            stage="detect",
+        )
     queue = OpenvinoQueue(core, ir, path, machine.device, fed == np.uint8, many or model.batch > 1)
     return Detector(model, queue, fed)
+
+
+def _make_static(ir: Any, path: Path, recipe: Recipe | None) -> None:
+    """Give a model of one input the recipe's shape, or a batch of one, where it has none of its own."""
+    shape = ir.input().get_partial_shape() if len(ir.inputs) == 1 else None
+    if shape is None or shape.is_static or (not recipe and (shape.rank.is_dynamic or len(shape) != 4)):
+        return
+    wanted = [1, *recipe.input.shape[1:]] if recipe else shape
+    if not recipe:
+        if shape[0].is_static:
+            return
+        shape[0] = 1
+    try:
+        ir.reshape(wanted)
+    except RuntimeError as error:
+        raise ConversionError(
+            f"{path} takes {shape} and cannot be given the shape {wanted}: {first_line(error)}",
+            hint="convert the model with a static shape",
+            stage="load",
+        ) from error
 
 
 def _type_of(model: Deployed) -> Any:
@@ -146,7 +179,7 @@ def detected(
     Each batch is read, run and finished in a thread of its own: as many threads as there are requests and cores,
     so that pictures are ready when a request is. What is in memory does not grow with their number.
     """
-    size, threads = detector.model.batch, detector.queue.requests + len(os.sched_getaffinity(0))
+    size, threads = detector.model.batch, detector.queue.requests + (os.cpu_count() or 1)
     chunks = iter([items[start : start + size] for start in range(0, len(items), size)])
 
     def run(chunk: Sequence[Item]) -> list[Result | SsdconvertError]:

@@ -49,7 +49,9 @@ def _from_json(text: str, path: Path, device: str) -> dict[str, str]:
     except ValueError as error:
         raise _refused(f"{path} is no JSON: {error}") from error
     if any(isinstance(value, dict) for value in document.values()):
-        document = document.get(device, {})
+        if not isinstance(document.get(device), dict):
+            raise _refused(f"{path} has settings for {', '.join(document)}, and none for {device}")
+        document = document[device]
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in document.items()}
 
 

@@ -141,5 +141,11 @@ def _of_heads(outputs: Arrays, raw: RawHeads) -> list[Rows]:
 
 def _rows(boxes: NDArray[np.generic], labels: NDArray[np.generic], scores: NDArray[np.generic]) -> Rows:
     """Return the used rows of any types of numbers; unused ones have the score 0."""
-    rows = Rows(boxes.astype(np.float32), labels.astype(np.int64), scores.astype(np.float32))
-    return rows.select(rows.scores > 0)
+    if len({len(boxes), len(labels), len(scores)}) > 1:
+        raise ValueError(f"{len(boxes)} boxes, {len(labels)} labels and {len(scores)} scores")
+    real = scores.astype(np.float32)
+    used = ~(real <= 0)  # what is no number, too
+    numbers = (boxes[used], labels[used], real[used])
+    if not all(np.isfinite(array.astype(np.float64)).all() for array in numbers):
+        raise ValueError("a detection holds NaN or infinity")
+    return Rows(numbers[0].astype(np.float32), numbers[1].astype(np.int64), real[used])

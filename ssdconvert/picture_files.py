@@ -104,12 +104,20 @@ def is_ours(path: Path) -> bool:
 def drawn_names(names: Sequence[str], suffix: str = ".png") -> list[str]:
     """Return a file name for what is drawn on each picture, whose names are distinct: street/1.jpg, street/1.png.
 
-    Of two that would be the same, as of 1.jpg and 1.bmp, both keep their own suffix before the new one.
+    Of two that would be the same, as of 1.jpg and 1.bmp, both keep their own suffix before the new one; those
+    that are the same all the same are numbered.
     """
     inside = [Path(*(part for part in Path(name).parts if part not in ("..", "/"))) for name in names]
     plain = [str(path.with_suffix(suffix)) for path in inside]
     counts = Counter(plain)
-    return [one if counts[one] == 1 else f"{path}{suffix}" for one, path in zip(plain, inside, strict=True)]
+    longer = [one if counts[one] == 1 else f"{path}{suffix}" for one, path in zip(plain, inside, strict=True)]
+    taken: set[str] = set()
+    for index, name in enumerate(longer):
+        stem, number = name.removesuffix(suffix), 2
+        while longer[index] in taken:
+            longer[index], number = f"{stem}-{number}{suffix}", number + 1
+        taken.add(longer[index])
+    return longer
 
 
 def outputs_of(

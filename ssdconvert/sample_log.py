@@ -45,8 +45,11 @@ def result_lines(
         lines.append(f"[ WARNING ] Image {image} is resized from {size} to {model.input.shape[2:]}")
     lines.append(_info("Starting inference in synchronous mode"))
     found = rows.select(rows.scores > threshold)
-    left, top, right, bottom = visible_part(size, model.input)
-    x, y = (right - left) / model.sides[0], (bottom - top) / model.sides[1]
+    left, top, width, height = 0.0, 0.0, float(size[1]), float(size[0])
+    if model.input.resize.mode != "stretch":
+        left, top, right, bottom = visible_part(size, model.input)
+        width, height = right - left, bottom - top
+    x, y = width / model.sides[0], height / model.sides[1]  # exact: the corners are cut to whole numbers
     for box, label, score in zip(found.boxes.tolist(), found.labels, found.scores, strict=True):
         x1, y1, x2, y2 = box
         corners = f"({int(x1 * x + left)}, {int(y1 * y + top)}), ({int(x2 * x + left)}, {int(y2 * y + top)})"

@@ -126,7 +126,6 @@ def names(*given: str, first: int | None = None) -> LabelList:
     ("model", "labels", "first_label", "warning"),
     [
         ({}, names("cat", "dog"), 0, ""),  # as the old sample: the label is the line, from 0
-        ({}, names("cat", "dog", first=1), 1, ""),
         ({"classes": 2, "first_label": 1}, names("cat", "dog"), 1, ""),
         ({"classes": 2, "first_label": 0}, names("cat", "dog"), 0, ""),
         ({"classes": 2, "first_label": 0}, names("cat", "dog", first=1), 0, ""),
@@ -139,6 +138,24 @@ def test_labels_of_a_file(model: Any, labels: LabelList, first_label: int, warni
     assert told.first_label == first_label
     assert told.names == labels.names
     assert told.warnings == ((f"l.txt is {warning}",) if warning else ())
+
+
+def test_a_list_that_alone_says_the_first_number_is_told() -> None:
+    told = use(facts(), labels=names("cat", "dog", first=1))
+    assert (told.first_label, told.names) == (1, ("cat", "dog"))
+    (warning,) = told.warnings
+    assert "l.txt makes it 1, 'cat'" in warning
+
+
+def test_numbers_that_the_model_does_not_use_are_passed_over() -> None:
+    told = use(facts(classes=1, first_label=1), labels=names("none", "face", first=0))
+    assert (told.first_label, told.names, told.warnings) == (1, ("face",), ())
+
+
+def test_a_stand_in_takes_the_recipe_that_it_stands_for(recipe: Any) -> None:
+    said = SAID | {"recipe": "own-nms-stand-in"}
+    assert use(facts(said=said), recipe("onnx")).warnings == ()
+    assert use(facts(said=SAID), recipe("onnx")).warnings != ()
 
 
 def test_a_background_of_another_name() -> None:

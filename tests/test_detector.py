@@ -159,3 +159,16 @@ def test_a_missing_device(model_giving: Callable[..., Path]) -> None:
     for settings in ({}, {"NUM_STREAMS": "1"}):
         with pytest.raises(MissingDevice, match="no device NOSUCH"):
             open_detector(path, machine=Machine("NOSUCH", settings=settings))
+
+
+def test_mean_and_scale_of_whole_numbers_are_refused(model_giving: Callable[..., Path]) -> None:
+    path = model_giving(THREE, kind=np.uint8, means="scores")
+    with pytest.raises(RecipeError, match="takes whole numbers"):
+        open_detector(path, feeding=Feeding(mean=(127.5, 127.5, 127.5)))
+
+
+def test_outputs_of_other_shapes_than_promised_are_told(model_giving: Callable[..., Path]) -> None:
+    path = model_giving({"boxes": np.ones((5, 5), np.float32), "labels": np.ones(3, np.int64)})
+    with pytest.raises(ConversionError, match="5 boxes, 3 labels") as told:
+        open_detector(path).rows(RGB)
+    assert "understood are" in told.value.hint

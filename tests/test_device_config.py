@@ -36,6 +36,8 @@ def test_on_the_command_line_the_last_counts(tmp_path: Path) -> None:
         (b"KEY\n", ":1: 'KEY' is no key with a value"),
         (b"{", "is no JSON"),
         (b"\xff\xfe", "not UTF-8"),
+        (b'{"a": {"b": 1}, "CPU": "x"}', "settings for a, CPU, and none for CPU"),
+        (b'{"GPU": {"b": 1}}', "settings for GPU, and none for CPU"),
     ],
 )
 def test_what_is_none(tmp_path: Path, content: bytes | None, problem: str) -> None:

@@ -15,7 +15,7 @@ from ssdconvert.pictures import named_pictures, read_picture
 from ssdconvert.samples import Picture
 from ssdconvert.ssd.preprocess import Pixels
 
-NOISE, COLOURED_NOISE, STRONG, BLACK, WHITE, ROW = NAMES = tuple(generated_pictures())
+COLOURED_NOISE, STRONG, NOISE, BLACK, WHITE, ROW = NAMES = tuple(generated_pictures())
 
 
 def file_of(name: str) -> Image.Image:

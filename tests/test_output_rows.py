@@ -128,3 +128,15 @@ def test_detections_are_best_first_and_in_our_numbers() -> None:
     assert found.labels.tolist() == [1, 3]
     assert found.scores.tolist() == [0.75, 0.5]
     assert found.boxes.tolist() == [[0, 0.25, 1, 0.5], [0.25, 0.5, 0.5, 1]]
+
+
+@pytest.mark.parametrize("row", [(0, 1, np.nan, *BOX), (0, 1, 0.5, np.inf, 0, 1, 1), (0, np.nan, 0.5, *BOX)])
+def test_what_is_no_number_is_no_detection(detection_rows: Any, row: Any) -> None:
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        reading_of(ONE, 1).read({"detection_out": detection_rows(row)})
+
+
+def test_boxes_and_labels_that_do_not_fit() -> None:
+    reading = reading_of(facts(("boxes", (None, 5)), ("labels", (None,))), 1)
+    with pytest.raises(ValueError, match="5 boxes, 3 labels"):
+        reading.read({"boxes": np.ones((5, 5), np.float32), "labels": np.ones(3, np.int64)})

@@ -391,7 +391,8 @@ def test_what_unpadded_rows_break() -> None:
 
 
 def test_outputs_of_unknown_names_are_always_broken() -> None:
-    (told,) = unknown_form(["scores", "boxes"]).broken({}, OutputSpec(ROWS, 3))
+    outputs = {"scores": np.ones(3, np.float32), "boxes": np.ones((3, 4), np.float32)}
+    (told,) = unknown_form(list(outputs)).broken(outputs, OutputSpec(ROWS, 3))
     assert told == (
         "the outputs are boxes, scores, expected bboxes, labels, scores; or detection_out; or boxes, labels"
     )

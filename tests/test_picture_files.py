@@ -73,6 +73,21 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
     assert [one.name for one in tmp_path.iterdir()] == ["o.xbm"]
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("../x/1.jpg", "x/1.jpg"),
+        ("/x/1.jpg", "x/1.jpg", "x/1.png"),
+        ("1.jpg", "1.bmp", "1.jpg.png"),
+    ],
+)
+def test_no_two_drawings_have_one_name(names: tuple[str, ...]) -> None:
+    for suffix in (".png", ""):
+        drawn = drawn_names(names, suffix)
+        assert len(set(drawn)) == len(names)
+        assert all(name.endswith(suffix) for name in drawn)
+
+
 def test_names_of_drawings() -> None:
     assert drawn_names(["a/1.jpg", "a/2.jpg"]) == ["a/1.png", "a/2.png"]
     assert drawn_names(["1.jpg", "1.bmp", "2.bmp"]) == ["1.jpg.png", "1.bmp.png", "2.png"]

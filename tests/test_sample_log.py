@@ -198,3 +198,14 @@ def test_no_warning_for_a_picture_of_the_inputs_size(
     assert told[0] == "[ INFO ] Starting inference in synchronous mode"
     told = result_lines("p", (16, 8), detector.model, rows, 0.5, Path("o"), False)
     assert told[0] == "[ WARNING ] Image p is resized from (16, 8) to (8, 16)"
+
+
+@pytest.mark.parametrize("width", [55, 79, 97, 110, 123, 300])
+def test_whole_pixels_are_cut_as_the_sample_cut_them(
+    model_giving: Any, detection_rows: Any, width: int
+) -> None:
+    rows = detection_rows((0, 1, 0.9, 0.0, 0.0, 1.0, 1.0))
+    detector = open_detector(model_giving({"out": rows}, (1, 3, 300, 300)))
+    found = detector.rows(np.zeros((55, width, 3), np.uint8))
+    told = result_lines("p", (55, width), detector.model, found, 0.5, Path("o"), False)
+    assert f"coords = (0, 0), ({width}, 55)" in "\n".join(told)

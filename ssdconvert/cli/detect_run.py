@@ -18,8 +18,9 @@ from ssdconvert.errors import RecipeError, SsdconvertError
 from ssdconvert.label_files import LabelList, read_labels
 from ssdconvert.model_given import expanded, model_given
 from ssdconvert.original_given import original_given
-from ssdconvert.picture_files import outputs_of
+from ssdconvert.picture_files import drawn_names, is_ours, outputs_of
 from ssdconvert.pictures import pictures_given, shown
+from ssdconvert.recipe import STAND_IN
 from ssdconvert.sample_log import opening_lines, result_lines
 from ssdconvert.stages.detect import Target, Wanted, look
 
@@ -44,7 +45,7 @@ def run_detect(
     machine = Machine(device, options["extensions"], read_settings(options["configurations"], device))
     detector = open_detector(path, recipe, _feeding(options), labels, machine, len(targets) > 1)
     _tell_model(settings, detector, options["sample_log"])
-    wanted = _wanted(path, catalog, recipe, machine, options)
+    wanted = _wanted(detector, catalog, recipe, machine, options)
     started = time.monotonic()
     if options["sample_log"]:
         return _sample_log(settings, detector, targets[0], wanted, labels, options)
@@ -85,7 +86,7 @@ def run_detect(
 def _targets(images: Sequence[str], options: dict[str, Any]) -> tuple[list[Target], bool]:
     """Return the pictures and where each is drawn, and whether several were asked for, however many there are."""
     paths = expanded(images)
-    pictures = pictures_given(paths)
+    pictures = _without_drawings(pictures_given(paths), images)
     many = len(images) > 1 or len(pictures) > 1 or paths != [Path(images[0])] or paths[0].is_dir()
     if many and options["sample_log"]:
         raise RecipeError(
@@ -94,11 +95,25 @@ def _targets(images: Sequence[str], options: dict[str, Any]) -> tuple[list[Targe
             stage="usage",
         )
     if options["no_picture"]:
-        return [Target(name, path, None) for name, path in pictures], many
+        plain = drawn_names([name for name, _ in pictures], "")
+        return [
+            Target(name, path, None, own) for (name, path), own in zip(pictures, plain, strict=True)
+        ], many
     default = "out.bmp" if options["sample_log"] else "out.png"
     names, files = [name for name, _ in pictures], [path for _, path in pictures]
     outputs = outputs_of(options["output"], default, names, many, files, options["force"])
-    return [Target(name, path, output) for (name, path), output in zip(pictures, outputs, strict=True)], many
+    plain = drawn_names(names, "")
+    places = zip(pictures, outputs, plain, strict=True)
+    return [Target(name, path, output, own) for (name, path), output, own in places], many
+
+
+def _without_drawings(
+    pictures: Sequence[tuple[str, Path]], images: Sequence[str]
+) -> Sequence[tuple[str, Path]]:
+    """Leave out what an earlier run drew into a folder that is looked at again."""
+    named = {str(Path(image)) for image in images}
+    left = [(name, path) for name, path in pictures if str(path) in named or not is_ours(path)]
+    return left or pictures
 
 
 def _feeding(options: dict[str, Any]) -> Feeding:
@@ -108,15 +123,26 @@ def _feeding(options: dict[str, Any]) -> Feeding:
 
 
 def _wanted(
-    path: Path, catalog: "Catalog", recipe: "Recipe | None", machine: Machine, options: dict[str, Any]
+    detector: Detector, catalog: "Catalog", recipe: "Recipe | None", machine: Machine, options: dict[str, Any]
 ) -> Wanted:
+    path = detector.model.facts.path
     wanted = Wanted(options["threshold"], options["top"], options["save_crops"], options["force"])
     if not options["compare"]:
         return wanted
-    finder, names, told = original_given(options["compare"], catalog, recipe, machine, options["precision"])
+    known = recipe or _recipe_told(detector, catalog)
+    finder, names, told = original_given(options["compare"], catalog, known, machine, options["precision"])
     return Wanted(
         wanted.threshold, wanted.top, wanted.crops, wanted.force, finder, names, (told, f"{path} in OpenVINO")
     )
+
+
+def _recipe_told(detector: Detector, catalog: "Catalog") -> "Recipe | None":
+    """Return the recipe that a model says it was made by, None where it says none or nobody has it."""
+    name = detector.model.facts.said.get("recipe", "").removesuffix(STAND_IN)
+    try:
+        return catalog.find(name).recipe if name else None
+    except RecipeError:
+        return None
 
 
 def _tell_model(settings: Settings, detector: Detector, quiet: bool) -> None:

@@ -15,7 +15,7 @@ from ssdconvert.drawing import Mark, colour_of, drawn, in_pixels
 from ssdconvert.errors import SsdconvertError
 from ssdconvert.original_given import Finder, in_picture
 from ssdconvert.output_rows import Rows
-from ssdconvert.picture_files import drawn_names, refuse_foreign, save
+from ssdconvert.picture_files import refuse_foreign, save
 from ssdconvert.pictures import read_picture, shown
 from ssdconvert.recipe import Recipe
 from ssdconvert.side_by_side import Compared, compared
@@ -111,11 +111,15 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Target:
-    """A picture to look at: its name, distinct from others', where it is, and where its drawing goes."""
+    """A picture to look at: its name, distinct from others', where it is, where its drawing and its crops go.
+
+    `plain` begins the names of its crops.
+    """
 
     name: str
     path: Path
     output: Path | None
+    plain: str = "picture"
 
 
 @dataclass(frozen=True)
@@ -169,16 +173,15 @@ def _finished(model: Deployed, target: Target, pixels: Pixels, rows: Rows, wante
         save(both.picture, target.output)
     elif target.output:
         draw(pixels, found, target.output)
-    crops = tuple(_crops(target.name, pixels, found, wanted)) if wanted.crops else ()
+    crops = tuple(_crops(target.plain, pixels, found, wanted)) if wanted.crops else ()
     return Seen(target, (pixels.shape[0], pixels.shape[1]), rows, found, crops, both)
 
 
-def _crops(name: str, pixels: Pixels, found: Sequence[Found], wanted: Wanted) -> Iterator[Path]:
+def _crops(plain: str, pixels: Pixels, found: Sequence[Found], wanted: Wanted) -> Iterator[Path]:
     """Write what each box shows, and yield where; boxes without an area show nothing."""
     from PIL import Image
 
     assert wanted.crops
-    (plain,) = drawn_names([name], "")
     for number, one in enumerate(found, start=1):
         x1, y1, x2, y2 = _upright(one.box)
         cut = pixels[math.floor(y1) : math.ceil(y2), math.floor(x1) : math.ceil(x2)]

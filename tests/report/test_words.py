@@ -77,7 +77,8 @@ def test_the_worst_status_stands_for_all() -> None:
         check(1, 1, status="inconclusive"),
         check(2.0, 1.0),
     ]
-    assert [worst_status(checks[: n + 1]) for n in range(4)] == ["pass", "skipped", "inconclusive", "fail"]
+    assert [worst_status(checks[: n + 1]) for n in range(4)] == ["pass", "pass", "inconclusive", "fail"]
+    assert worst_status(checks[1:2]) == "skipped"
 
 
 def test_what_no_reader_wants_goes() -> None:
