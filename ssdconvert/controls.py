@@ -15,7 +15,7 @@ from ssdconvert.gate_limits import GateLimits, HeadError, head_errors
 from ssdconvert.originals import Original
 from ssdconvert.outputs import output_spec
 from ssdconvert.recipe import Input, Recipe
-from ssdconvert.references import fed
+from ssdconvert.references import Reference, fed
 from ssdconvert.report.result import Check, judged
 from ssdconvert.runners import Arrays
 from ssdconvert.samples import Sample
@@ -102,27 +102,27 @@ def errors_of(original: Original, mistake: Mistake, limits: GateLimits) -> dict[
 
 
 def controls_by_detections(
-    recipe: Recipe, original: Original, pictures: Sequence[Sample], limits: GateLimits
+    recipe: Recipe, original: Original, references: Sequence[Reference], limits: GateLimits
 ) -> Iterator[Check]:
     """Yield the checks for an original whose heads are in order of score: rows of two runs are not the same."""
     assert original.own is not None
     spec, read, tolerance = output_spec(recipe), original.own.read, Tolerance(limits.score, limits.iou)
 
-    def run(picture: Sample, prepared: Input) -> tuple[Detections, Arrays]:
-        outputs = original.runner.run({recipe.input.name: fed(original, picture, prepared, recipe.input)})
-        return read(outputs, spec), original.heads_in(outputs)
+    def run(picture: Sample, prepared: Input) -> Detections:
+        image = fed(original, picture, prepared, recipe.input)
+        return read(original.runner.run({recipe.input.name: image}), spec)
 
     found: dict[str, list[tuple[int, str]]] = {}
-    for picture in pictures:
-        own, heads = run(picture, recipe.input)
-        swapped = replace(own, boxes=own.boxes[:, [1, 0, 3, 2]])
-        wrong = {mistake: run(picture, changed)[0] for mistake, changed in wrong_inputs(recipe.input).items()}
+    for reference in references:
+        picture, own = reference.sample, reference.own
+        assert own is not None
+        wrong = {mistake: run(picture, changed) for mistake, changed in wrong_inputs(recipe.input).items()}
         wrong |= {
             "labels shifted by one": replace(own, labels=own.labels + 1),
-            "x and y of boxes swapped": swapped,
+            "x and y of boxes swapped": replace(own, boxes=own.boxes[:, [1, 0, 3, 2]]),
         }
         for mistake, detections in wrong.items():
-            result = match(*original.heads.decoded(heads), recipe.detections, tolerance, detections)
+            result = match(reference.probabilities, reference.boxes, recipe.detections, tolerance, detections)
             found.setdefault(mistake, []).append((result.faults, picture.name))
     for mistake, faults in found.items():
         worst, picture_name = max(faults)

@@ -1,12 +1,11 @@
 """What a candidate makes of one sample, held against the reference: its contract, heads and detections."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ssdconvert.candidates import Candidate
 from ssdconvert.gate_limits import GateLimits, head_errors, limits_between, limits_of
 from ssdconvert.originals import Original
-from ssdconvert.outputs import output_spec
 from ssdconvert.recipe import Recipe
 from ssdconvert.references import Reference
 from ssdconvert.report.result import Check, judged
@@ -19,12 +18,11 @@ DOUBTFUL = 0.05  # of a score above the threshold: in 8 bits such a detection ma
 
 
 def checks_of_outputs(
-    base: Check, recipe: Recipe, original: Original, candidate: Candidate, outputs: Arrays
+    base: Check, original: Original, candidate: Candidate, broken: Sequence[str]
 ) -> Iterator[Check]:
-    """Judge outputs by their contract alone; for that no reference is needed."""
+    """Judge outputs by their contract alone, of which `broken` is broken; for that no reference is needed."""
     if candidate.form is None and not candidate.is_reference:
         return
-    broken = candidate.form.broken(outputs, output_spec(recipe)) if candidate.form else []
     outcome = judged(len(broken), 0) | {"reason": "; ".join(broken)}
     if candidate.is_reference and not broken:
         outcome["reason"] = (
@@ -42,8 +40,9 @@ def checks_against(
     candidate: Candidate,
     reference: Reference,
     outputs: Arrays,
+    found: Detections | None,
 ) -> Iterator[Check]:
-    """Hold heads and detections against the reference's."""
+    """Hold heads and detections against the reference's; `found` is None where the outputs are none."""
     limits = limits_between(recipe, candidate.precision, original.precision)
     if candidate.is_reference:
         return
@@ -53,9 +52,8 @@ def checks_against(
     # heads in order of score are rows of other cells in another run
     if not original.in_order_of_score and not rounded:
         yield from _head_checks(replace(base, level="heads"), original, reference, heads, limits)
-    if candidate.form is None or candidate.form.broken(outputs, output_spec(recipe)):
+    if found is None:
         return
-    found = candidate.form.read(outputs, output_spec(recipe))
     if heads and all(array.shape == reference.heads[name].shape for name, array in heads.items()):
         yield from _own_heads_checks(base, recipe, original, heads, found, not rounded)
     if not rounded:

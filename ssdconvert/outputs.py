@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ssdconvert.recipe import Recipe
 from ssdconvert.runners import Arrays
 from ssdconvert.ssd.boxes import FloatArray
-from ssdconvert.ssd.detections import Detections
+from ssdconvert.ssd.detections import NO_DETECTIONS, Detections
 
 OUTPUTS = ("bboxes", "labels", "scores")
 DETECTION_OUT = "detection_out"
@@ -75,10 +75,7 @@ def unknown_form(names: Collection[str]) -> OutputForm:
     expected = "; or ".join(", ".join(form.names) for form in FORMS)
     told = f"the outputs are {', '.join(sorted(names))}, expected {expected}"
 
-    def nothing(outputs: Arrays, spec: OutputSpec) -> Detections:
-        return Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.float32))
-
-    return OutputForm(tuple(names), nothing, lambda outputs, spec: [told])
+    return OutputForm(tuple(names), lambda outputs, spec: NO_DETECTIONS, lambda outputs, spec: [told])
 
 
 def _read_static(outputs: Arrays, spec: OutputSpec) -> Detections:

@@ -13,10 +13,8 @@ from ssdconvert.recipe import Input, Recipe
 from ssdconvert.runners import Arrays
 from ssdconvert.samples import Picture, Sample, as_pixels
 from ssdconvert.ssd.boxes import FloatArray
-from ssdconvert.ssd.detections import Detections, detections_of
+from ssdconvert.ssd.detections import NO_DETECTIONS, Detections, detections_of
 from ssdconvert.ssd.heads import DECODED_BOXES
-
-NO_DETECTIONS = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.float32))
 
 
 @dataclass(frozen=True)
@@ -87,9 +85,17 @@ class References:
     def __iter__(self) -> Iterator[tuple[Sample, Reference | None]]:
         return (self._load(index) for index in range(len(self)))
 
-    def sample(self, name: str) -> Sample:
-        """Return the sample of a name."""
-        return self._load(self.names.index(name))[0]
+    def __getitem__(self, name: str) -> tuple[Sample, Reference | None]:
+        """Return the sample of a name, and its reference."""
+        return self._load(self.names.index(name))
+
+    def pictures(self, generated: bool) -> list[str]:
+        """Return the names of the pictures with a reference, generated ones or the others; none is loaded."""
+        return [
+            sample.name
+            for sample, arrays in self._kept
+            if isinstance(sample, Picture) and sample.generated == generated and arrays.keys() - {"pixels"}
+        ]
 
     @property
     def names(self) -> tuple[str, ...]:

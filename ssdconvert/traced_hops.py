@@ -39,7 +39,7 @@ def _traces(
     for candidate, checks in judged:
         failed = [check.input for check in checks if (check.level, check.status) == ("heads", "fail")]
         if (everything and candidate.hop in TRACED and len(references)) or failed:
-            sample = references.sample(failed[0] if failed else references.names[0])
+            sample, _ = references[failed[0] if failed else references.names[0]]
             yield _trace(recipe, candidate, sample, original)
         if failed and not everything:
             return

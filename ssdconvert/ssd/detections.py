@@ -57,6 +57,9 @@ class Detections:
         return Detections(self.boxes[which], self.labels[which], self.scores[which])
 
 
+NO_DETECTIONS = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.float32))
+
+
 def softmax(logits: FloatArray) -> FloatArray:
     """Return the softmax over the last axis."""
     exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))

@@ -33,7 +33,7 @@ from ssdconvert.outputs import output_spec
 from ssdconvert.recipe import Recipe
 from ssdconvert.references import Reference, References, reference_of
 from ssdconvert.report.result import Box, Check, Shown, Verification, describe, judged
-from ssdconvert.runners import Arrays, Runner
+from ssdconvert.runners import Runner
 from ssdconvert.samples import Picture, PictureFile, Recorded, Sample, is_generated
 from ssdconvert.ssd.detections import Detections
 from ssdconvert.traced_hops import traced
@@ -95,11 +95,9 @@ def verify(
         )
 
 
-def _control_pictures(references: References) -> list[tuple[Sample, Reference]]:
-    """Return the first photographs and the first generated pictures, which have strong colours."""
-    judged_on = [(s, r) for s, r in references if r is not None and isinstance(s, Picture)]
-    kinds = ([one for one in judged_on if is_generated(one[0]) == wanted] for wanted in (False, True))
-    return [one for kind in kinds for one in kind[:CONTROL_PICTURES]]
+def _control_pictures(references: References) -> list[str]:
+    """Return the names of the first photographs and the first generated pictures, which have strong colours."""
+    return [name for kind in (False, True) for name in references.pictures(kind)[:CONTROL_PICTURES]]
 
 
 def _controls(
@@ -107,11 +105,12 @@ def _controls(
 ) -> Iterator[Check]:
     """Make mistakes on purpose: the gate must see them, and rounded weights must cost less than they do."""
     limits = limits_of(recipe, "INT8" if original.quantised else "FP32")
-    seen = [(sample, reference.heads) for sample, reference in _control_pictures(references)]
+    loaded = (references[name] for name in _control_pictures(references))
+    seen = [reference for _, reference in loaded if reference is not None]
     if original.in_order_of_score:
-        yield from controls_by_detections(recipe, original, [sample for sample, _ in seen], limits)
+        yield from controls_by_detections(recipe, original, seen, limits)
         return
-    mistakes = mistakes_of(recipe, original, seen)
+    mistakes = mistakes_of(recipe, original, [(reference.sample, reference.heads) for reference in seen])
     yield from control_checks(original, mistakes, limits)
     for one in found:
         if one.distances and one.candidate.precision != "FP32":
@@ -200,35 +199,46 @@ def _judge(
     candidate = replace(candidate, is_reference=candidate.is_reference and same_engine)
     result.candidate, result.base = candidate, base
     result.checks += _kept_promises(base, candidate)
-    held = (
-        {sample.name for sample, _ in _control_pictures(references)}
-        if candidate.precision != "FP32" and not candidate.is_reference
-        else {}
-    )
+    rounded = candidate.precision != "FP32" and not candidate.is_reference
+    held = _control_pictures(references) if rounded else []
     for sample, reference in references:
-        here = replace(base, input=sample.name)
-        prepared = (sample.for_original if candidate.normalised else sample.for_converted)(recipe.input)
-        try:
-            outputs = runner.run({recipe.input.name: prepared})
-        except SsdconvertError as error:
-            result.checks.append(_failed(here, "runs", error))
-            continue
-        checks = list(checks_of_outputs(here, recipe, original, candidate, outputs))
-        if reference is not None:
-            checks += checks_against(here, recipe, original, candidate, reference, outputs)
-            wrong = any(check.status == "fail" for check in checks)
-            worth_a_look = (
-                isinstance(sample, Picture) and not is_generated(sample) and len(result.shown) < MOST_SHOWN
-            )
-            if candidate.shown and isinstance(sample, Picture) and (wrong or worth_a_look):
-                result.shown.append(_shown(recipe, candidate, runner, reference, outputs))
-            # integers are calibrated for photographs
-            if sample.name in held and not (candidate.precision == "INT8" and is_generated(sample)):
-                distances = head_distances(recipe, original, candidate, reference, outputs)
-                result.distances |= {(sample.name, head): value for head, value in distances.items()}
-        result.checks += checks
+        _judge_sample(recipe, original, runner, sample, reference, sample.name in held, result)
     result.checks += checks_owed(base, original, candidate, result.checks, references.detections)
     return result
+
+
+def _judge_sample(
+    recipe: Recipe,
+    original: Original,
+    runner: Runner,
+    sample: Sample,
+    reference: Reference | None,
+    held: bool,
+    result: _Judged,
+) -> None:
+    """Judge what a candidate makes of one sample; `held`: against deliberate mistakes, too."""
+    candidate, spec = result.candidate, output_spec(recipe)
+    here = replace(result.base, input=sample.name)
+    prepared = (sample.for_original if candidate.normalised else sample.for_converted)(recipe.input)
+    try:
+        outputs = runner.run({recipe.input.name: prepared})
+    except SsdconvertError as error:
+        result.checks.append(_failed(here, "runs", error))
+        return
+    broken = candidate.form.broken(outputs, spec) if candidate.form else []
+    checks = list(checks_of_outputs(here, original, candidate, broken))
+    if reference is not None:
+        found = candidate.form.read(outputs, spec) if candidate.form and not broken else None
+        checks += checks_against(here, recipe, original, candidate, reference, outputs, found)
+        wrong = any(check.status == "fail" for check in checks)
+        worth_a_look = not is_generated(sample) and len(result.shown) < MOST_SHOWN
+        if candidate.shown and isinstance(sample, Picture) and (wrong or worth_a_look):
+            result.shown.append(_shown(candidate, runner, reference, found))
+        # integers are calibrated for photographs
+        if held and not (candidate.precision == "INT8" and is_generated(sample)):
+            distances = head_distances(recipe, original, candidate, reference, outputs)
+            result.distances |= {(sample.name, head): value for head, value in distances.items()}
+    result.checks += checks
 
 
 def _kept_promises(base: Check, candidate: Candidate) -> Iterator[Check]:
@@ -241,14 +251,10 @@ def _failed(base: Check, metric: str, error: SsdconvertError) -> Check:
     return replace(base, metric=metric, status="fail", reason=error.message)
 
 
-def _shown(
-    recipe: Recipe, candidate: Candidate, runner: Runner, reference: Reference, outputs: Arrays
-) -> Shown:
+def _shown(candidate: Candidate, runner: Runner, reference: Reference, found: Detections | None) -> Shown:
     """Keep what both sides detect on one picture, for the report to draw."""
-    spec = output_spec(recipe)
-    whole = candidate.form is not None and not candidate.form.broken(outputs, spec)
     words = describe((candidate.hop, candidate.precision, candidate.device, runner.runtime))
-    converted = _boxes(candidate.form.read(outputs, spec)) if candidate.form and whole else None
+    converted = None if found is None else _boxes(found)
     return Shown(reference.sample.name, words, _boxes(reference.detections), converted)
 
 
