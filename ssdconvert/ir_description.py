@@ -76,13 +76,18 @@ def broken_description(model: Any, recipe: Recipe, precision: str) -> list[str]:
     return broken
 
 
-def _told(model: Any, key: str) -> str | None:
-    """Return a value of the description; None where there is none."""
-    path = [SECTION, key]
+def rt_info_of(model: Any, section: str, key: str) -> str | None:
+    """Return a value of rt_info; None where there is none."""
+    path = [section, key]
     try:
         return str(model.get_rt_info(path).astype(str)) if model.has_rt_info(path) else None
     except RuntimeError:  # a section of this name
         return None
+
+
+def _told(model: Any, key: str) -> str | None:
+    """Return a value of the description; None where there is none."""
+    return rt_info_of(model, SECTION, key)
 
 
 def _other_labels(recipe: Recipe, actual: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ssdconvert.ir_description import description_in
-from ssdconvert.runners.openvino_runner import name_of
+from ssdconvert.runners.openvino_runner import any_name_of, sides_of
 
 ONNX_TYPES = {"float": "f32", "float16": "f16", "double": "f64", "uint8": "u8", "int8": "i8"} | {
     f"{sign}int{bits}": f"{sign or 'i'}{bits}" for sign in ("u", "") for bits in (16, 32, 64)
@@ -61,15 +61,9 @@ def facts_of_session(session: Any, path: Path) -> ModelFacts:
 
 
 def _ports(ports: Sequence[Any]) -> tuple[Port, ...]:
-    found = []
-    for port in ports:
-        shape = port.get_partial_shape()
-        sides = None
-        if shape.rank.is_static:
-            sides = tuple(side.get_length() if side.is_static else None for side in shape)
-        name = name_of(port) if port.get_names() else port.get_node().get_friendly_name()
-        found.append(Port(name, sides, port.get_element_type().get_type_name()))
-    return tuple(found)
+    return tuple(
+        Port(any_name_of(port), sides_of(port), port.get_element_type().get_type_name()) for port in ports
+    )
 
 
 def _known_sides(shape: Sequence[Any]) -> tuple[int | None, ...]:

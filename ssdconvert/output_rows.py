@@ -63,11 +63,10 @@ class Reading:
     """How a model's outputs are read.
 
     `told` says it in words. `read` returns the rows of each picture of a batch. `in_pixels`: boxes are in
-    pixels of the input unless a recipe says otherwise. `names` are the outputs that are looked at.
+    pixels of the input unless a recipe says otherwise.
     """
 
     told: str
-    names: tuple[str, ...]
     read: Callable[[Arrays], list[Rows]]
     in_pixels: bool = False
 
@@ -80,17 +79,17 @@ def reading_of(facts: ModelFacts, batch: int, raw: RawHeads | None = None) -> Re
     ports = {port.name: port for port in facts.outputs}
     if raw is not None:
         told = f"raw heads {ports[raw.scores]} and {ports[raw.boxes]}, suppressed by the recipe's rule"
-        return Reading(told, (raw.scores, raw.boxes), lambda outputs: _of_heads(outputs, raw))
+        return Reading(told, lambda outputs: _of_heads(outputs, raw))
     if set(OUTPUTS) <= set(ports) and _fits(ports["bboxes"], (2, 3), 4):
         told = f"{', '.join(str(ports[name]) for name in OUTPUTS)}: corners in 0..1 of the input"
-        return Reading(told, OUTPUTS, _of_three)
+        return Reading(told, _of_three)
     if {"boxes", "labels"} <= set(ports) and _fits(ports["boxes"], (2,), 5) and batch == 1:
         told = f"{ports['boxes']} (corners in pixels of the input, score) and {ports['labels']}"
-        return Reading(told, ("boxes", "labels"), _of_two, in_pixels=True)
+        return Reading(told, _of_two, in_pixels=True)
     if len(ports) == 1 and _fits(facts.outputs[0], (2, 3, 4), 7):
         (port,) = facts.outputs
         told = f"{port}: image_id, label, score, corners in 0..1 of the input"
-        return Reading(told, (port.name,), lambda outputs: _of_one(outputs[port.name], batch))
+        return Reading(told, lambda outputs: _of_one(outputs[port.name], batch))
     found = "; ".join(str(port) for port in facts.outputs)
     raise RecipeError(
         f"{facts.path} takes a batch of {batch} and has the outputs {found}, which are no detections in a known form",

@@ -9,10 +9,11 @@ from typing import Any
 from ssdconvert.errors import ConversionError, RecipeError
 from ssdconvert.given.file import STAGE, SUFFIXES, SUPPRESSES, GivenFile, Port
 from ssdconvert.ir_contract import WEIGHT_TYPES, weight_types
+from ssdconvert.ir_description import description_in, rt_info_of
 from ssdconvert.ir_file import read_ir
 from ssdconvert.onnx_file import read_onnx
 from ssdconvert.quantised_onnx import is_quantised
-from ssdconvert.runners.openvino_runner import name_of
+from ssdconvert.runners.openvino_runner import name_of, sides_of
 
 # numbers of ONNX's element types -> OpenVINO's names of them
 ONNX_TYPES = {1: "f32", 2: "u8", 3: "i8", 6: "i32", 7: "i64", 9: "boolean", 10: "f16", 11: "f64", 16: "bf16"}
@@ -82,7 +83,7 @@ def _read_ir(path: Path) -> GivenFile:
             stage="load",
         )
     weights = weight_types(model)
-    facts = {name: _fact(model, "ssdconvert", name) for name in ("recipe", "input_color")}
+    said = description_in(model)
     return GivenFile(
         path,
         model,
@@ -91,17 +92,14 @@ def _read_ir(path: Path) -> GivenFile:
         frozenset(name for node in operations for port in node.outputs() for name in port.get_names()),
         "INT8" if _computes_in_integers(types) else _precision(weights),
         tuple(kind for kind in types if kind in SUPPRESSES),
-        _preprocessing(model),
-        **facts,
+        _preprocessing(model, said),
+        said.get("recipe", ""),
+        said.get("input_color", ""),
     )
 
 
 def _ir_port(port: Any) -> tuple[str, Port]:
-    shape = port.get_partial_shape()
-    sides = None
-    if not shape.rank.is_dynamic:
-        sides = tuple(None if side.is_dynamic else side.get_length() for side in shape)
-    return name_of(port), Port(port.get_element_type().get_type_name(), sides)
+    return name_of(port), Port(port.get_element_type().get_type_name(), sides_of(port))
 
 
 def _computes_in_integers(types: Sequence[str]) -> bool:
@@ -119,29 +117,26 @@ def _precision(weights: Mapping[str, int]) -> str:
     return "FP16" if shares["FP16"] + weights.get("bf16", 0) > 0.01 * real else "FP32"
 
 
-def _fact(model: Any, *path: str) -> str:
-    """Return an entry of rt_info, empty where there is none."""
-    return str(model.get_rt_info(list(path)).astype(str)) if model.has_rt_info(list(path)) else ""
-
-
-def _preprocessing(model: Any) -> str:
-    """Return what an IR says is baked in, by us or by Model Optimizer; what changes nothing is not told."""
-    if model.has_rt_info(["ssdconvert", "baked_mean"]):
-        mean, scale, trained, taken = (
-            _fact(model, "ssdconvert", name)
-            for name in ("baked_mean", "baked_scale", "baked_model_color", "input_color")
-        )
-        swapped = trained != taken
+def _preprocessing(model: Any, said: Mapping[str, str]) -> str:
+    """Return what an IR says is baked in, by us (`said`) or by Model Optimizer; what changes nothing is not told."""
+    if "baked_mean" in said:
+        mean, scale = said["baked_mean"], said.get("baked_scale", "")
+        swapped = said.get("baked_model_color", "") != said.get("input_color", "")
     else:
-        given = [_fact(model, "conversion_parameters", name) for name in ("mean_values", "scale_values")]
-        mean, scale = (text.rpartition("[")[2] for text in given)  # image[1.0,2.0,3.0]
-        swapped = _fact(model, "conversion_parameters", "reverse_input_channels") == "True"
+        told = {
+            key: rt_info_of(model, "conversion_parameters", key) or ""
+            for key in ("mean_values", "scale_values", "reverse_input_channels")
+        }
+        mean, scale = (
+            told[key].rpartition("[")[2] for key in ("mean_values", "scale_values")
+        )  # image[1.0,2.0,3.0]
+        swapped = told["reverse_input_channels"] == "True"
     means, scales = (
         [float(number) for number in re.split(r"[\s,()\]]+", text) if number] for text in (mean, scale)
     )
-    told = {
+    words = {
         "mean " + " ".join(f"{value:g}" for value in means): any(means),
         "scale " + " ".join(f"{value:g}" for value in scales): any(value != 1 for value in scales),
         "channels reversed": swapped,
     }
-    return ", ".join(words for words, changes in told.items() if changes)
+    return ", ".join(one for one, changes in words.items() if changes)

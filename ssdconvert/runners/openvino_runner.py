@@ -54,24 +54,10 @@ class OpenvinoRunner:
             name: next(index for index, names in enumerate(ports) if name in names) for name in (*own, *extra)
         }
         self.output_names = list(self.places)
-        refuse_absent(core, device)
-        try:
-            self.compiled = core.compile_model(model, device, {"INFERENCE_PRECISION_HINT": "f32"})
-        except RuntimeError as error:
-            raise ConversionError(
-                f"{path} cannot be compiled for {device}: {first_line(error)}",
-                hint="see `ssdconvert doctor`",
-            ) from error
-        self.executed_on = ", ".join(self._property("EXECUTION_DEVICES", [device]))
-        hint = self._property("INFERENCE_PRECISION_HINT", "not told")
+        self.compiled = compiled(core, model, path, device)
+        self.executed_on = executed_on(self.compiled, device)
+        hint = property_of(self.compiled, "INFERENCE_PRECISION_HINT", "not told")
         self.execution_precision = hint if isinstance(hint, str) else hint.get_type_name()
-
-    def _property(self, name: str, otherwise: Any) -> Any:
-        """Return what the compiled model says of itself; AUTO and MULTI do not answer everything."""
-        try:
-            return self.compiled.get_property(name)
-        except RuntimeError:
-            return otherwise
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
         """Return every output by name; ConversionError where OpenVINO fails."""
@@ -80,6 +66,40 @@ class OpenvinoRunner:
         except RuntimeError as error:
             raise stopped(self.path, f"OpenVINO on {self.device}", first_line(error)) from error
         return {name: np.array(results[index]) for name, index in self.places.items()}
+
+
+def compiled(
+    core: Any, model: Any, path: Path, device: str, settings: Mapping[str, str] | None = None
+) -> Any:
+    """Return the CompiledModel of a model that was read from `path`, its execution precision pinned to f32.
+
+    Raises MissingDevice where `device` is not there, ConversionError where the model does not compile.
+    """
+    refuse_absent(core, device)
+    try:
+        return core.compile_model(model, device, {**(settings or {}), "INFERENCE_PRECISION_HINT": "f32"})
+    except RuntimeError as error:
+        raise uncompiled(path, device, error) from error
+
+
+def uncompiled(path: Path, device: str, error: Exception) -> ConversionError:
+    """Return the failure that a model stands for which OpenVINO does not make ready for a device."""
+    return ConversionError(
+        f"{path} cannot be compiled for {device}: {first_line(error)}", hint="see `ssdconvert doctor`"
+    )
+
+
+def property_of(compiled_model: Any, name: str, otherwise: Any) -> Any:
+    """Return what a compiled model says of itself; AUTO and MULTI do not answer everything."""
+    try:
+        return compiled_model.get_property(name)
+    except RuntimeError:
+        return otherwise
+
+
+def executed_on(compiled_model: Any, device: str) -> str:
+    """Return the devices that really run, for a model compiled for `device`."""
+    return ", ".join(property_of(compiled_model, "EXECUTION_DEVICES", [device]))
 
 
 def unreadable(path: Path, error: Exception) -> ConversionError:
@@ -94,6 +114,19 @@ def unreadable(path: Path, error: Exception) -> ConversionError:
 def name_of(port: Any) -> str:
     """Return a port's tensor name, of several the shortest."""
     return min(port.get_names(), key=lambda name: (len(name), name))
+
+
+def any_name_of(port: Any) -> str:
+    """Return a port's tensor name, or that of its operation where it has none."""
+    return name_of(port) if port.get_names() else str(port.get_node().get_friendly_name())
+
+
+def sides_of(port: Any) -> tuple[int | None, ...] | None:
+    """Return a port's shape, None for a side, or for a rank, that is open."""
+    shape = port.get_partial_shape()
+    if shape.rank.is_dynamic:
+        return None
+    return tuple(side.get_length() if side.is_static else None for side in shape)
 
 
 def first_line(error: Exception) -> str:

@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 from ssdconvert.errors import ConversionError, RecipeError
 from ssdconvert.ir_file import read_ir
 from ssdconvert.runners import Arrays, stopped
-from ssdconvert.runners.openvino_runner import first_line, name_of, refuse_absent, unreadable
+from ssdconvert.runners.openvino_runner import (
+    any_name_of,
+    compiled,
+    executed_on,
+    first_line,
+    property_of,
+    refuse_absent,
+    uncompiled,
+    unreadable,
+)
 
 SILENCE = 20.0  # seconds without an answer after which requests are asked whether they failed
 # requests for each that the device wants: it goes on while Python takes the outputs of those that are done
@@ -89,22 +98,17 @@ class OpenvinoQueue:
     def __init__(self, core: Any, model: Any, path: Path, device: str, pixels: bool, many: bool) -> None:
         import openvino
 
-        refuse_absent(core, device)
         self.path, self.device = path, device
-        self.names = [
-            name_of(port) if port.get_names() else port.get_node().get_friendly_name()
-            for port in model.outputs
-        ]
-        hints = {"PERFORMANCE_HINT": "THROUGHPUT" if many else "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+        self.names = [any_name_of(port) for port in model.outputs]
+        hints = {"PERFORMANCE_HINT": "THROUGHPUT" if many else "LATENCY"}
+        refuse_absent(core, device)
         try:
-            self.compiled = core.compile_model(_taking_u8(model) if pixels else model, device, hints)
+            fed = _taking_u8(model) if pixels else model
         except RuntimeError as error:
-            raise ConversionError(
-                f"{path} cannot be compiled for {device}: {first_line(error)}",
-                hint="see `ssdconvert doctor`",
-            ) from error
-        self.executed_on = ", ".join(_told(self.compiled, "EXECUTION_DEVICES", [device]))
-        wanted = int(_told(self.compiled, "OPTIMAL_NUMBER_OF_INFER_REQUESTS", 1))
+            raise uncompiled(path, device, error) from error
+        self.compiled = compiled(core, fed, path, device, hints)
+        self.executed_on = executed_on(self.compiled, device)
+        wanted = int(property_of(self.compiled, "OPTIMAL_NUMBER_OF_INFER_REQUESTS", 1))
         self.requests = AHEAD * wanted if many else 1
         self.lock = Lock()  # two threads would be given the same idle request
         self.queue = openvino.AsyncInferQueue(self.compiled, self.requests)
@@ -186,11 +190,3 @@ def _taking_u8(model: Any) -> Any:
     processor = PrePostProcessor(model)
     processor.input().tensor().set_element_type(openvino.Type.u8)
     return processor.build()
-
-
-def _told(compiled: Any, name: str, otherwise: Any) -> Any:
-    """Return what a compiled model says of itself; AUTO and MULTI do not answer everything."""
-    try:
-        return compiled.get_property(name)
-    except RuntimeError:
-        return otherwise
