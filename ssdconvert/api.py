@@ -22,6 +22,7 @@ def verify(
     images: PathLike | Sequence[PathLike] = (),
     devices: str | Sequence[str] = ("CPU",),
     required_devices: str | Sequence[str] = (),
+    toolchains: str | Sequence[str] = (),
     trace: bool = False,
     output: PathLike | None = None,
     stand_in: bool = False,
@@ -34,7 +35,8 @@ def verify(
     date, and judged anew. With `against`, `model` and `against` are two files, ONNX or IR each, and `recipe`
     (a name or a file) says how they are fed and what the limits are; without it both are fed the same
     numbers. Then a report is written only where `output` names a folder. `images` are pictures or folders
-    of them, beside those of the recipe; `recipes` folders of more recipes. `fetching` says where files are
+    of them, beside those of the recipe; `toolchains` other versions of OpenVINO (`ssdconvert toolchain list`) that
+    run the same files, beside this one; `recipes` folders of more recipes. `fetching` says where files are
     taken from, by default the user's cache and the network.
 
     Raises the subclasses of ssdconvert.errors.SsdconvertError that the command line turns into exit codes; a
@@ -50,11 +52,12 @@ def verify(
     pictures = [Path(image) for image in _several(images)]
     devices = [str(name) for name in _several(devices)]
     required_devices = [str(name) for name in _several(required_devices)]
+    toolchains = [str(name) for name in _several(toolchains)]
     folder = Path(output) if output is not None else None
     if against is not None:
         entry = catalog.find(str(recipe)) if recipe is not None else None
         return verify_files(
-            Path(model), Path(against), entry, pictures, devices, required_devices, trace, folder
+            Path(model), Path(against), entry, pictures, devices, required_devices, trace, folder, toolchains
         )
     refuse_file(str(model), recipe)
     entry = catalog.find(str(model))
@@ -67,6 +70,7 @@ def verify(
         rerun=("verify",),
         trace=trace,
         images=pictures_beside(named_pictures(entry), pictures),
+        toolchains=tuple(toolchains),
     )
     verification = build(entry, options).verification
     assert verification is not None
@@ -87,18 +91,21 @@ def verify_files(
     required_devices: Sequence[str],
     trace: bool,
     output: Path | None,
+    toolchains: Sequence[str] = (),
 ) -> "Verification":
     """Return what comes of comparing two files, and write the report where `output` names a folder."""
     from ssdconvert.given.comparison import verify_files as compare
     from ssdconvert.pictures import embedded_pictures, named_pictures, pictures_beside
     from ssdconvert.samples import picture_files
+    from ssdconvert.toolchains.environment import running
 
+    others = running(toolchains)
     own = named_pictures(entry) if entry else embedded_pictures()
     pictures = picture_files([*own, *pictures_beside(own, images)])
     wanted = devices_asked_for(devices, required_devices)
     required = [name.upper() for name in required_devices]
     recipe = entry.recipe if entry else None
-    verification, used = compare(model, against, recipe, pictures, wanted, required, trace)
+    verification, used = compare(model, against, recipe, pictures, wanted, required, trace, others)
     if output is not None:
         _write_report(used, verification, pictures, output)
     return verification

@@ -20,6 +20,7 @@ class BuildOptions:
     rerun: tuple[str, ...] = ()  # stages that run even when they are up to date
     trace: bool = False  # compare inner tensors at every hop
     images: tuple[tuple[str, Path], ...] = ()  # pictures to verify on, beside the recipe's
+    toolchains: tuple[str, ...] = ()  # other versions of OpenVINO to verify in
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """What is judged against the original: every file on the way to the IR, each IR on each device, published twins."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from ssdconvert.build_plan import Plan
@@ -14,7 +15,9 @@ from ssdconvert.runners import Runner
 from ssdconvert.runners.inner_tensors import InnerTensors, OnnxTensors, OpenvinoTensors, named_by_operation
 from ssdconvert.runners.onnx_runner import OnnxRunner
 from ssdconvert.runners.openvino_runner import OpenvinoRunner
+from ssdconvert.runners.toolchain_runner import ToolchainRunner
 from ssdconvert.ssd.heads import CLASS_PROBABILITIES, DECODED_BOXES, HeadTensor
+from ssdconvert.toolchains.call import Toolchain
 from ssdconvert.workspace import EXPORTED
 
 Tensors = Mapping[str, HeadTensor]
@@ -31,7 +34,8 @@ class Candidate:
     report draws, the first of those that run. `inner` are the tensors of the file that it was made from,
     which takes the original's input, and its own; None where names are not shared. `promises` reads from the
     file itself what it should keep: what is broken of each. `not_compared` says in words what of
-    it nothing can be held against: a verdict on it is open.
+    it nothing can be held against: a verdict on it is open. `open_in` opens it in the OpenVINO of a toolchain;
+    `toolchain` is the name of the one that runs it, empty where it is this process.
     """
 
     hop: str
@@ -46,10 +50,27 @@ class Candidate:
     inner: Pair | None = None
     promises: Callable[[], Mapping[str, Sequence[str]]] | None = None
     not_compared: Sequence[str] = ()
+    open_in: Callable[[Toolchain], Runner] | None = None
+    toolchain: str = ""
+
+    def also_in(self, toolchains: Sequence[Toolchain]) -> "Iterator[Candidate]":
+        """Yield this candidate, and the same file as it runs in each toolchain."""
+        yield self
+        for toolchain in toolchains if self.open_in else ():
+            assert self.open_in is not None
+            yield replace(
+                self, open=partial(self.open_in, toolchain), shown=False, inner=None, promises=None,
+                toolchain=toolchain.kind.name,
+            )  # fmt: skip
 
 
 def candidates_of(
-    plan: Plan, original: Original, folder: Path, devices: Sequence[str], evidence: Path | None = None
+    plan: Plan,
+    original: Original,
+    folder: Path,
+    devices: Sequence[str],
+    evidence: Path | None = None,
+    toolchains: Sequence[Toolchain] = (),
 ) -> Iterator[Candidate]:
     """Yield what a build has made in `folder`, in the order in which it was made, and a published twin."""
     before = original.inner(folder / EXPORTED) if original.inner else None
@@ -60,7 +81,7 @@ def candidates_of(
             before = inner
     for precision, relative in plan.irs.items():
         for device in devices:
-            yield _ir(plan, original, precision, folder, relative, device, before)
+            yield from _ir(plan, original, precision, folder, relative, device, before).also_in(toolchains)
     if isinstance(plan.recipe.source, CaffeSource) and plan.recipe.source.twin and evidence:
         names = plan.recipe.source.twin.scores, plan.recipe.source.twin.boxes
         tensors = {
@@ -99,8 +120,13 @@ def _ir(
     path = folder / relative
     ready = plan.recipe.source.kind == "ir" and precision == plan.reference_precision
 
+    names = [tensor.name for tensor in tensors.values()]
+
     def opened() -> Runner:
-        return OpenvinoRunner(path, device, [tensor.name for tensor in tensors.values()], original.prepare)
+        return OpenvinoRunner(path, device, names, original.prepare)
+
+    def opened_in(toolchain: Toolchain) -> Runner:
+        return ToolchainRunner(toolchain, path, device, names, original.prepare)
 
     shown = precision == plan.precisions[0]
     prepare = (lambda model: None) if plan.through_onnx else named_by_operation
@@ -113,7 +139,20 @@ def _ir(
             kept["rounding"] = broken_rounding(full, path)
         return kept
 
-    return Candidate("ir", precision, device, False, opened, tensors, form, ready, shown, inner, promises)
+    return Candidate(
+        "ir",
+        precision,
+        device,
+        False,
+        opened,
+        tensors,
+        form,
+        ready,
+        shown,
+        inner,
+        promises,
+        open_in=opened_in,
+    )
 
 
 def _our_tensors(original: Original) -> Tensors:

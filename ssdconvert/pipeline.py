@@ -15,6 +15,7 @@ from ssdconvert.report.result import verification_from_json
 from ssdconvert.source_files import SourceFiles, fetched_files, stand_in_files
 from ssdconvert.stage_runner import REPORTS, StageRunner
 from ssdconvert.toolchains import kind_of
+from ssdconvert.toolchains.environment import running
 from ssdconvert.versions import TOOLS, tool_versions
 from ssdconvert.workspace import (
     EXPORTED,
@@ -45,6 +46,7 @@ def build(
     The result's verdict tells whether the model is right; only expected failures raise.
     """
     planned = plan(entry.recipe, options.precisions)
+    running(options.toolchains)  # one that is missing is told before anything is built
     workspace = Workspace(options.output)
     with workspace.locked(on_wait):
         workspace.claim(entry.recipe.name)
@@ -239,7 +241,12 @@ class _Build:
 
             evidence = self.source.evidence.path if self.source.evidence else None
             candidates = candidates_of(
-                self.plan, self.original, self.workspace.folder, self.options.devices, evidence
+                self.plan,
+                self.original,
+                self.workspace.folder,
+                self.options.devices,
+                evidence,
+                running(self.options.toolchains),
             )
             required = self.options.required_devices
             verification = verify(
@@ -268,6 +275,7 @@ class _Build:
             "pictures": self._verified_picture_digests(),
             "devices": list(self.options.devices),
             "required_devices": list(self.options.required_devices),
+            "toolchains": {name: kind_of(name).pins() for name in self.options.toolchains},
             "tools": tool_versions(),
         }
         self.stages.run("verify", inputs, ["report.json"], action, keep)

@@ -52,6 +52,8 @@ def _trace(recipe: Recipe, candidate: Candidate, sample: Sample, original: Origi
         candidate.hop, candidate.precision, candidate.device, sample.name, limits.heads,
         summed=limits.share is not None,
     )  # fmt: skip
+    if candidate.toolchain:
+        return replace(base, reason=f"tensors are not compared within the toolchain {candidate.toolchain}")
     if candidate.inner is None:
         return replace(base, reason="it shares no names of tensors with what it was made from")
     first, second = candidate.inner

@@ -17,6 +17,7 @@ from ssdconvert.cli.options import (
     recipe_options,
     require_device_option,
     stand_in_option,
+    toolchain_option,
 )
 from ssdconvert.errors import RecipeError, SsdconvertError, WrongModel
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 @precision_option
 @device_option
 @require_device_option
+@toolchain_option
 @stand_in_option
 @fetch_options
 @recipe_options
@@ -111,6 +113,7 @@ def run_recipe(
     many: bool = False,
     trace: bool = False,
     images: Sequence[Path] = (),
+    toolchains: Sequence[str] = (),
 ) -> "BuildResult":
     """Run one recipe's stages, telling of each on stderr."""
     from ssdconvert.build_result import BuildOptions
@@ -133,6 +136,7 @@ def run_recipe(
         rerun,
         trace,
         images=pictures_beside(named_pictures(entry), images),
+        toolchains=tuple(toolchains),
     )
     settings.progress(f"{entry.recipe.name}: {entry.recipe.title}")
     return build(

@@ -158,6 +158,13 @@ precision_option = click.option(
 device_option = click.option(
     "--device", "devices", multiple=True, help="OpenVINO device; repeatable.  [default: CPU]"
 )
+toolchain_option = click.option(
+    "--toolchain",
+    "toolchains",
+    multiple=True,
+    metavar="NAME",
+    help="Run the IRs in this toolchain's OpenVINO too (see `ssdconvert toolchain list`); repeatable.",
+)
 require_device_option = click.option(
     "--require-device",
     "required",

@@ -16,6 +16,7 @@ from ssdconvert.cli.options import (
     recipe_options,
     require_device_option,
     stand_in_option,
+    toolchain_option,
 )
 from ssdconvert.errors import RecipeError
 
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 @output_folder_option
 @device_option
 @require_device_option
+@toolchain_option
 @stand_in_option
 @fetch_options
 @recipe_options
@@ -101,4 +103,5 @@ def _compared(
         options["required"],
         options["trace"],
         options["output"],
+        options["toolchains"],
     )

@@ -29,8 +29,10 @@ from ssdconvert.originals.ir import tensors_of
 from ssdconvert.outputs import FORMS, STATIC, UNPADDED, OutputForm
 from ssdconvert.recipe import Recipe
 from ssdconvert.recipe_source import CaffeSource, OnnxSource
+from ssdconvert.runners import Runner
 from ssdconvert.runners.inner_tensors import named_by_operation
 from ssdconvert.ssd.heads import CLASS_PROBABILITIES, DECODED_BOXES, HeadTensor
+from ssdconvert.toolchains.call import Toolchain
 
 Tensors = Mapping[str, HeadTensor]
 
@@ -53,6 +55,10 @@ def candidate_of(recipe: Recipe, path: Path, device: str, original: Original) ->
         )
     names = [tensor.name for tensor in tensors.values()]
     on = device if given.is_ir else "CPU"
+
+    def opened_in(toolchain: Toolchain) -> Runner:
+        return given.runner_in(toolchain, recipe.input.name, names, on, prepare)
+
     return Candidate(
         "ir" if given.is_ir else "model",
         given.precision,
@@ -66,6 +72,7 @@ def candidate_of(recipe: Recipe, path: Path, device: str, original: Original) ->
         inner=_inner(recipe, given, on, original, tensors, prepare),
         promises=_promises(recipe, given, form, original),
         not_compared=_not_compared(given, form, names),
+        open_in=opened_in if given.is_ir else None,
     )
 
 

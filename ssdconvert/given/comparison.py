@@ -12,6 +12,7 @@ from ssdconvert.recipe import Recipe
 from ssdconvert.report.result import SHIPPED, Check, Verification
 from ssdconvert.samples import PictureFile
 from ssdconvert.stages.verify import verify
+from ssdconvert.toolchains.call import Toolchain
 
 
 def verify_files(
@@ -22,6 +23,7 @@ def verify_files(
     devices: Sequence[str] = ("CPU",),
     required_devices: Sequence[str] = (),
     trace_all: bool = False,
+    toolchains: Sequence[Toolchain] = (),
 ) -> tuple[Verification, Recipe]:
     """Return what comes of comparing `model` with `against`, and the recipe by which it was done.
 
@@ -29,16 +31,20 @@ def verify_files(
     RecipeError and ConversionError where one of the files cannot be taken at all.
     """
     on_a_graph = model.suffix.lower() == ".onnx"
-    if on_a_graph and {*devices, *required_devices} != {"CPU"}:
+    elsewhere = [*sorted({*devices, *required_devices} - {"CPU"}), *(one.kind.name for one in toolchains)]
+    if on_a_graph and elsewhere:
         raise RecipeError(
-            f"{model.name} is asked to run on {', '.join({*devices, *required_devices} - {'CPU'})}, and an ONNX file "
-            "runs in ONNX Runtime on the CPU",
-            hint="give an IR, or leave the device out",
+            f"{model.name} is asked to run on {', '.join(elsewhere)}, and an ONNX file runs in ONNX Runtime on the CPU",
+            hint="give an IR, or leave devices and toolchains out",
             stage="verify",
         )
     used = recipe or recipe_from(model, against)
     original = original_of(used, against)
-    candidates = [candidate_of(used, model, device, original) for device in devices]
+    candidates = [
+        candidate
+        for device in devices
+        for candidate in candidate_of(used, model, device, original).also_in(toolchains)
+    ]
     result = verify(used, original, candidates, pictures, required_devices, trace_all)
     if all(candidate.is_reference for candidate in candidates):
         result = replace(result, checks=(*result.checks, *_of_itself(result)))

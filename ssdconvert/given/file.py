@@ -16,6 +16,7 @@ from ssdconvert.runners import Runner
 from ssdconvert.runners.fed_as import FedAs, TensorsFedAs
 from ssdconvert.runners.inner_tensors import InnerTensors, OnnxTensors, OpenvinoTensors
 from ssdconvert.ssd.heads import HeadTensor
+from ssdconvert.toolchains.call import Toolchain
 from ssdconvert.workspace import digest_of
 
 SUFFIXES = (".onnx", ".xml")
@@ -92,6 +93,15 @@ class GivenFile:
             runner = OpenvinoRunner(self.path, device, extra, prepare)
         else:
             runner = OnnxRunner(self.path, extra, exact=self.precision == "INT8")
+        return runner if input_name == self.image else FedAs(runner, self.image)
+
+    def runner_in(
+        self, toolchain: Toolchain, input_name: str, extra: Sequence[str], device: str, prepare: Prepare
+    ) -> Runner:
+        """Return an IR in the OpenVINO of a toolchain, fed by an input of any name."""
+        from ssdconvert.runners.toolchain_runner import ToolchainRunner
+
+        runner = ToolchainRunner(toolchain, self.path, device, extra, prepare)
         return runner if input_name == self.image else FedAs(runner, self.image)
 
     def inner(

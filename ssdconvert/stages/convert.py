@@ -14,6 +14,7 @@ from ssdconvert.ir_contract import check_ir, check_ready_ir
 from ssdconvert.ir_description import describe
 from ssdconvert.ir_graph import suppression_of
 from ssdconvert.model_optimizer import conversion_arguments, from_caffe, from_onnx
+from ssdconvert.older_operations import use_older_operations
 from ssdconvert.originals import Original
 from ssdconvert.originals.fit import refuse_other_rule
 from ssdconvert.outputs import STATIC, OutputForm
@@ -69,6 +70,7 @@ def _write(model: Any, recipe: Recipe, form: OutputForm, targets: Paths, sources
     """Write a model in each precision, checked."""
     import openvino
 
+    use_older_operations(model)
     sizes = []
     for precision, target in targets.items():
         describe(model, recipe, precision, sources)

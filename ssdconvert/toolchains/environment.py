@@ -5,25 +5,27 @@ so it is made in its final place, and counts once its marker is there, which is 
 `add` leaves nothing that is used.
 """
 
+import glob
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from filelock import FileLock
 
-from ssdconvert.errors import FetchError, MissingDevice
-from ssdconvert.toolchains import Kind, kind_of
+from ssdconvert.errors import FetchError, MissingDevice, RecipeError
+from ssdconvert.toolchains import RUNNING, Kind, kind_of
 from ssdconvert.toolchains.call import Toolchain, python_of
-from ssdconvert.workspace import digest_of, write_json
+from ssdconvert.workspace import write_json
 
 MARKER = "complete.json"
+BESIDE = "beside"  # folder in a toolchain's
 State = Literal["ready", "missing", "incomplete", "outdated"]
 WHY = {
     "missing": "is not installed",
@@ -70,6 +72,22 @@ def find(name: str) -> Toolchain:
     return Toolchain(place.kind, place.folder)
 
 
+def running(names: Iterable[str]) -> tuple[Toolchain, ...]:
+    """Return the toolchains of these names, each once, to run IRs in.
+
+    Raises RecipeError for one that is not for that, MissingDevice for one that is not there.
+    """
+    toolchains = tuple(find(name) for name in dict.fromkeys(names))
+    for toolchain in toolchains:
+        if toolchain.kind.runs is None:
+            raise RecipeError(
+                f"the toolchain {toolchain.kind.name} does not run IRs: it {toolchain.kind.title}",
+                hint=f"--toolchain takes {', '.join(RUNNING)}",
+                stage="toolchain",
+            )
+    return toolchains
+
+
 def add(
     name: str, interpreter: str | None = None, progress: Callable[[str], None] = lambda text: None
 ) -> Toolchain:
@@ -94,7 +112,7 @@ def add(
         except BaseException:
             _delete(folder)
             raise
-        write_json(folder / MARKER, {"requirements": digest_of(kind.requirements), "python": told["python"]})
+        write_json(folder / MARKER, {"requirements": kind.digest(), "python": told["python"]})
     progress(f"{name} is ready")
     return toolchain
 
@@ -141,7 +159,7 @@ def _state(kind: Kind, folder: Path) -> State:
         return "incomplete"
     if not python_of(folder).exists():
         return "incomplete"
-    return "ready" if made_from == digest_of(kind.requirements) else "outdated"
+    return "ready" if made_from == kind.digest() else "outdated"
 
 
 def _delete(folder: Path) -> None:
@@ -165,8 +183,16 @@ def _install(kind: Kind, folder: Path, python: str, progress: Callable[[str], No
             stage="toolchain",
         )
     progress(f"installing {len(kind.pins())} packages, about {kind.megabytes} MB on disk")
+    _pip(kind, folder, ["-r", str(kind.requirements)])
+    if kind.requirements_beside:
+        place = ["--target", str(folder / BESIDE), "--implementation", "cp", "--python-version", "3.8"]
+        _pip(kind, folder, [*place, "-r", str(kind.requirements_beside)])
+
+
+def _pip(kind: Kind, folder: Path, what: Sequence[str]) -> None:
+    """Install by the toolchain's own pip; FetchError where that fails."""
     options = ["--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--quiet"]
-    command = [str(python_of(folder)), "-I", "-m", "pip", "install", *options, "-r", str(kind.requirements)]
+    command = [str(python_of(folder)), "-I", "-m", "pip", "install", *options, *what]
     installed = subprocess.run(command, capture_output=True, text=True, check=False)
     if installed.returncode:
         raise FetchError(
@@ -185,11 +211,11 @@ def _last_line(text: str) -> str:
 
 
 def _interpreter(kind: Kind, given: str | None) -> str:
-    """Return a Python that the toolchain's packages are built for: the given one, ours, or one of the PATH."""
+    """Return a Python that the toolchain's packages are built for: the given one, ours, or one that is found."""
     first, last = kind.pythons
     names = [f"python3.{minor}" for minor in range(last[1], first[1] - 1, -1)]
     found = {}
-    for candidate in [given] if given else [sys.executable, *names]:
+    for candidate in [given] if given else [sys.executable, *names, *_managed()]:
         version = _version_of(candidate)
         if version and first <= version[:2] <= last:
             return candidate
@@ -197,10 +223,17 @@ def _interpreter(kind: Kind, given: str | None) -> str:
     told = f"{given} {found[given]}" if given else f"none of {', '.join(found)} fits"
     raise MissingDevice(
         f"the toolchain {kind.name} needs Python {kind.python_range}: {told}",
-        hint=f"install Python 3.{last[1] - 1} and its venv module (Debian and Ubuntu: apt install "
-        f"python3.{last[1] - 1}-venv), or name one with --interpreter",
+        hint=f"install Python 3.{last[1]} and its venv module (Debian and Ubuntu: apt install python3.{last[1]}-venv; "
+        f"or uv python install 3.{last[1]}; or pyenv install 3.{last[1]}), or name one with --interpreter",
         stage="toolchain",
     )
+
+
+def _managed() -> Iterator[str]:
+    """Yield the interpreters that pyenv and uv have installed: they put one of them on the PATH."""
+    pyenv = os.environ.get("PYENV_ROOT", "~/.pyenv")
+    for pattern in (f"{pyenv}/versions/*/bin/python", "~/.local/share/uv/python/*/bin/python3"):
+        yield from sorted(glob.glob(os.path.expanduser(pattern)))
 
 
 def _version_of(python: str) -> tuple[int, ...] | None:

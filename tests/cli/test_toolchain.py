@@ -1,5 +1,6 @@
 """`toolchain` by hand."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -7,7 +8,7 @@ from typing import Any
 def test_nothing_is_installed(run: Callable[..., Any]) -> None:
     ended = run("toolchain", "list")
     assert ended.code == 0
-    assert "caffe  missing" in ended.out
+    assert re.search(r"^caffe +missing ", ended.out, re.MULTILINE)
     assert "ssdconvert toolchain add NAME" in ended.out
     (entry,) = [entry for entry in run("toolchain", "list", "--json").document if entry["name"] == "caffe"]
     assert entry.keys() == {"name", "state", "title", "path", "megabytes", "python"}
@@ -27,7 +28,7 @@ def test_check(run: Callable[..., Any], caffe_toolchain: Any) -> None:
     assert ended.code == 0
     assert ended.document["versions"]["protobuf"] == "3.20.3"
     assert ended.document["path"] == str(caffe_toolchain.folder)
-    assert "caffe  ready" in run("toolchain", "list").out
+    assert re.search(r"^caffe +ready ", run("toolchain", "list").out, re.MULTILINE)
 
 
 def test_add_with_an_interpreter_that_does_not_run(run: Callable[..., Any]) -> None:
