@@ -25,6 +25,7 @@ def verify(
     toolchains: str | Sequence[str] = (),
     trace: bool = False,
     output: PathLike | None = None,
+    tail: str = "nms",
     stand_in: bool = False,
     recipes: PathLike | Sequence[PathLike] = (),
     fetching: "FetchOptions | None" = None,
@@ -36,8 +37,9 @@ def verify(
     (a name or a file) says how they are fed and what the limits are; without it both are fed the same
     numbers. Then a report is written only where `output` names a folder. `images` are pictures or folders
     of them, beside those of the recipe; `toolchains` other versions of OpenVINO (`ssdconvert toolchain list`) that
-    run the same files, beside this one; `recipes` folders of more recipes. `fetching` says where files are
-    taken from, by default the user's cache and the network.
+    run the same files, beside this one; `tail` is what a build puts behind the heads (nms, detection-output or
+    heads); `recipes` folders of more recipes. `fetching` says where files are taken from, by default the user's
+    cache and the network.
 
     Raises the subclasses of ssdconvert.errors.SsdconvertError that the command line turns into exit codes; a
     wrong model raises nothing.
@@ -71,6 +73,7 @@ def verify(
         trace=trace,
         images=pictures_beside(named_pictures(entry), pictures),
         toolchains=tuple(toolchains),
+        tail=tail,
     )
     verification = build(entry, options).verification
     assert verification is not None

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ssdconvert.errors import RecipeError
+from ssdconvert.outputs import TAILS
 from ssdconvert.recipe import Recipe
 from ssdconvert.recipe_source import File, IrSource, OnnxSource, PytorchSource
 from ssdconvert.workspace import PRIVATE, ir_files
@@ -12,10 +13,14 @@ PRECISIONS = ("FP32", "FP16", "INT8")
 
 @dataclass(frozen=True)
 class Plan:
-    """A recipe, and the weight precisions that are asked for."""
+    """A recipe, and what is asked for: weight precisions, and a tail behind the heads, one of `outputs.TAILS`.
+
+    Sources that keep their own outputs get no tail, whatever is said here.
+    """
 
     recipe: Recipe
     precisions: tuple[str, ...]
+    tail: str = "nms"
 
     @property
     def through_onnx(self) -> bool:
@@ -58,8 +63,8 @@ class Plan:
         return self.recipe.source.evidence
 
 
-def plan(recipe: Recipe, precisions: tuple[str, ...] | None) -> Plan:
-    """Return the plan of a build; RecipeError for a precision, or for boxes, that no stage can make."""
+def plan(recipe: Recipe, precisions: tuple[str, ...] | None, tail: str = "nms") -> Plan:
+    """Return the plan of a build; RecipeError for a precision, for boxes, or for a tail, that no stage can make."""
     asked = tuple(dict.fromkeys(precisions or recipe.precisions))
     possible = offered(recipe)
     for precision in asked:
@@ -82,7 +87,14 @@ def plan(recipe: Recipe, precisions: tuple[str, ...] | None) -> Plan:
             f"channel order cannot be put into it",
             hint="write color: {model: X, converted: X} for the order that the IR takes, and no mean and scale",
         )
-    return Plan(recipe, asked)
+    if tail not in TAILS:
+        raise RecipeError(f"there is no tail {tail}", hint=f"ask for --tail {' or '.join(TAILS)}")
+    if tail != "nms" and recipe.source.keeps_outputs:
+        raise RecipeError(
+            f"{recipe.name} suppresses by itself and keeps its outputs: it cannot get the tail {tail}",
+            hint="leave out --tail: `ssdconvert show` tells what it hands out",
+        )
+    return Plan(recipe, asked, tail)
 
 
 def offered(recipe: Recipe) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ class BuildOptions:
     trace: bool = False  # compare inner tensors at every hop
     images: tuple[tuple[str, Path], ...] = ()  # pictures to verify on, beside the recipe's
     toolchains: tuple[str, ...] = ()  # other versions of OpenVINO to verify in
+    tail: str = "nms"  # what is put behind the heads, see ssdconvert.outputs.TAILS
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from ssdconvert.build_plan import Plan
 from ssdconvert.ir_contract import promises_of
 from ssdconvert.ir_rounding import broken_rounding
 from ssdconvert.originals import Original
-from ssdconvert.outputs import STATIC, OutputForm
+from ssdconvert.outputs import STATIC, TAILS, OutputForm
 from ssdconvert.recipe_source import CaffeSource
 from ssdconvert.runners import Runner
 from ssdconvert.runners.inner_tensors import InnerTensors, OnnxTensors, OpenvinoTensors, named_by_operation
@@ -100,6 +100,7 @@ def _graph(hop: str, plan: Plan, original: Original, path: Path, inner: Pair | N
         True,
         lambda: OnnxRunner(path, list(tensors), exact=original.quantised),
         tensors,
+        STATIC if plan.tail == "nms" else None,
         inner=inner,
     )
 
@@ -114,7 +115,7 @@ def _ir(
     before: InnerTensors | None,
 ) -> Candidate:
     """Return an IR: one that ssdconvert made has the heads by our names, a ready one by its own."""
-    tensors, form = _our_tensors(original), STATIC
+    tensors, form = _our_tensors(original), TAILS[plan.tail]
     if original.keeps_outputs and original.own is not None:
         tensors, form = original.tensors, original.own
     path = folder / relative
@@ -133,9 +134,11 @@ def _ir(
     inner = (before, OpenvinoTensors(path, device, prepare)) if before else None
 
     def promises() -> Mapping[str, Sequence[str]]:
-        kept = promises_of(plan.recipe, precision, path, form, plan.recipe.source.kind == "ir")
+        recipe = plan.recipe
+        heads = original.head_shapes(recipe.classes)
+        kept = promises_of(recipe, precision, path, form, recipe.source.kind == "ir", heads)
         full = folder / plan.irs["FP32"] if "FP32" in plan.irs else None
-        if precision == "FP16" and full and plan.recipe.source.kind != "ir" and not kept["whole"]:
+        if precision == "FP16" and full and recipe.source.kind != "ir" and not kept["whole"]:
             kept["rounding"] = broken_rounding(full, path)
         return kept
 

@@ -5,7 +5,7 @@ Much of it no picture need show: labels, a threshold between two scores, weights
 
 import os
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +13,32 @@ from ssdconvert.errors import ConversionError
 from ssdconvert.ir_description import broken_description
 from ssdconvert.ir_file import read_ir
 from ssdconvert.ir_graph import suppression_of
-from ssdconvert.ir_rule import broken_rule, broken_tail
-from ssdconvert.outputs import DETECTION_OUT, STATIC, OutputForm, form_of, output_shapes
+from ssdconvert.ir_rule import broken_detection_output, broken_rule, broken_tail
+from ssdconvert.outputs import DETECTION_OUT, DETECTION_ROWS, STATIC, OutputForm, form_of, output_shapes
 from ssdconvert.recipe import Recipe
 from ssdconvert.runners.openvino_runner import first_line
 
 WEIGHT_TYPES = {"FP32": ("f32",), "FP16": ("f16",), "INT8": ("i8", "u8")}
 BOXES_AND_LABELS = ("boxes", "labels")
+SUPPRESSES = ("DetectionOutput", "MatrixNms", "MulticlassNms", "NonMaxSuppression")
 Promises = dict[str, list[str]]
+Shapes = Mapping[str, Sequence[int]]
+PromisedOutputs = dict[str, tuple[tuple[str, ...], list[int]]]  # by name: types, shape
 
 
-def promises_of(recipe: Recipe, precision: str, path: Path, form: OutputForm, ready: bool) -> Promises:
+def promises_of(
+    recipe: Recipe,
+    precision: str,
+    path: Path,
+    form: OutputForm | None,
+    ready: bool,
+    heads: Shapes | None = None,
+) -> Promises:
     """Return each promise of the IR at `path`, an .xml, and what of it is broken: nothing where it is kept.
 
-    `form` is that in which it is to hand out detections. A `ready` IR is published and taken as it is: it
-    describes itself in no words of ours. A file that cannot be read keeps no other promise, and none is
-    returned.
+    `form` is that in which it is to hand out detections; None where it ends in `heads`, f32 of these shapes. A
+    `ready` IR is published and taken as it is: it describes itself in no words of ours. A file that cannot be
+    read keeps no other promise, and none is returned.
 
     whole: there is a pair, of the length that it counts on, which OpenVINO reads · input, outputs: names,
     types, static shapes · weights: their precision · description: what it says of itself · suppression: the
@@ -41,20 +51,25 @@ def promises_of(recipe: Recipe, precision: str, path: Path, form: OutputForm, re
     promises: Promises = {
         "whole": [],
         "input": _broken_input(model, recipe),
-        "outputs": _broken_outputs(model, form, recipe.detections.keep, ready),
+        "outputs": _broken_outputs(
+            model, _promised_outputs(form, recipe.detections.keep, heads or {}), ready
+        ),
         "weights": _broken_weights(model, precision),
     }
     if not ready:
         promises["weights"] += _quantised(model, precision)
         promises["description"] = broken_description(model, recipe, precision)
-    broken = _broken_suppression(model, recipe, tail=form.names == STATIC.names)
+    broken = _broken_suppression(model, recipe, form, ready)
     # outputs such as ours may follow any tail; what does not read as ours is held against its own heads alone
-    return promises if broken and ready and form.names == STATIC.names else promises | {"suppression": broken}
+    unread = broken and ready and form is not None and form.names == STATIC.names
+    return promises if unread else promises | {"suppression": broken}
 
 
-def check_ir(recipe: Recipe, precision: str, path: Path, form: OutputForm) -> None:
-    """Raise ConversionError where an IR that ssdconvert made is not what the recipe asks for."""
-    promises = promises_of(recipe, precision, path, form, ready=False)
+def check_ir(
+    recipe: Recipe, precision: str, path: Path, form: OutputForm | None, heads: Shapes | None = None
+) -> None:
+    """Raise ConversionError where an IR that ssdconvert made is not what the recipe asks for; see `promises_of`."""
+    promises = promises_of(recipe, precision, path, form, False, heads)
     broken = [f"{promise}: {'; '.join(told)}" for promise, told in promises.items() if told]
     if broken:
         raise ConversionError(
@@ -101,15 +116,14 @@ def _broken_input(model: Any, recipe: Recipe) -> list[str]:
     return [] if actual == [expected] else [f"the input {', '.join(actual) or 'none'}, expected {expected}"]
 
 
-def _broken_outputs(model: Any, form: OutputForm, keep: int, ready: bool) -> list[str]:
+def _broken_outputs(model: Any, promised: PromisedOutputs, ready: bool) -> list[str]:
     """Judge the outputs, their order too where ssdconvert made them."""
-    promised = _promised_outputs(form, keep)
     ports = {_name(port, promised): port for port in model.outputs}
     found, names = (", ".join(map(repr, each)) or "none" for each in (ports, promised))
     broken = [f"the output {name!r} is missing, found {found}" for name in promised if name not in ports]
     broken += [f"the output {name!r}, expected {names} alone" for name in ports if name not in promised]
     for name, (kinds, shape) in promised.items():
-        if name in ports and not _fits(ports[name], kinds, shape, form.names == BOXES_AND_LABELS):
+        if name in ports and not _fits(ports[name], kinds, shape, tuple(promised) == BOXES_AND_LABELS):
             expected = f"{' or '.join(kinds)} {shape}"
             broken.append(f"the output {name!r} {_described(ports[name])}, expected {expected}")
     if not broken and not ready and [_name(port, promised) for port in model.outputs] != list(promised):
@@ -117,8 +131,10 @@ def _broken_outputs(model: Any, form: OutputForm, keep: int, ready: bool) -> lis
     return broken
 
 
-def _promised_outputs(form: OutputForm, keep: int) -> dict[str, tuple[tuple[str, ...], list[int]]]:
-    """Return the types that each output of a form may have, and its shape."""
+def _promised_outputs(form: OutputForm | None, keep: int, heads: Shapes) -> PromisedOutputs:
+    """Return the types that each output of a form may have, and its shape; without a form those of the heads."""
+    if form is None:
+        return {name: (("f32",), list(shape)) for name, shape in heads.items()}
     if form.names == (DETECTION_OUT,):
         return {DETECTION_OUT: (("f32",), [1, 1, keep, 7])}
     if form.names == BOXES_AND_LABELS:
@@ -161,13 +177,18 @@ def _quantised(model: Any, precision: str) -> list[str]:
     )
 
 
-def _broken_suppression(model: Any, recipe: Recipe, tail: bool) -> list[str]:
-    """Judge the rule in the graph: that of the standard `tail`, or of an end that an original has."""
+def _broken_suppression(model: Any, recipe: Recipe, form: OutputForm | None, ready: bool) -> list[str]:
+    """Judge the rule in the graph: that of a tail of ours, or of an end that an original has."""
     rule, classes = recipe.detections, len(recipe.class_names)
+    if form is None:
+        kinds = [operation.get_type_name() for operation in model.get_ordered_ops()]
+        return [f"the operation {kind}, expected none" for kind in kinds if kind in SUPPRESSES]
     try:
-        return (
-            broken_tail(rule, classes, model) if tail else broken_rule(rule, suppression_of(model, classes))
-        )
+        if form.names == STATIC.names:
+            return broken_tail(rule, classes, model)
+        if form.names == DETECTION_ROWS.names and not ready and not recipe.source.keeps_outputs:
+            return broken_detection_output(rule, classes, model)
+        return broken_rule(rule, suppression_of(model, classes))
     except ConversionError as error:
         return [error.message]
     except RuntimeError as error:  # shapes that are not static

@@ -14,14 +14,12 @@ from numpy.typing import NDArray
 from ssdconvert.errors import ConversionError
 from ssdconvert.runners.openvino_runner import name_of
 
-CENTER_SIZE = "caffe.PriorBoxParameter.CENTER_SIZE"
+CENTER_SIZE, CORNER = (f"caffe.PriorBoxParameter.{name}" for name in ("CENTER_SIZE", "CORNER"))
 # operations that move numbers about and leave each as it is
 MOVES = {"Broadcast", "Concat", "Convert", "Reshape", "Slice", "Squeeze", "StridedSlice", "Tile", "Unsqueeze"}
 # what DetectionOutput can do and the gate cannot: attribute -> the value that it must have
 UNDERSTOOD = {
-    "variance_encoded_in_target": False,
     "share_location": True,
-    "code_type": CENTER_SIZE,
     "clip_after_nms": False,
     "decrease_label_id": False,
     "normalized": True,
@@ -34,7 +32,7 @@ class Suppression:
 
     DetectionOutput: `scores` [1, P * C], class probabilities of `columns` classes with the background in
     column `background`; `boxes` [1, P * 4], offsets of `priors` [1, 2, P * 4] (corners in 0..1, variances),
-    cut at the input's edges before they are suppressed with `clip`.
+    or decoded corners where `priors` is None, cut at the input's edges before they are suppressed with `clip`.
 
     NonMaxSuppression: `scores` without a background and `boxes` decoded, corners in the units of the
     outputs; [1, C, P] and [1, P, 4] where `layout` is `by_class`, [P, C] and [P, 4] where it is `rows`: one
@@ -97,6 +95,10 @@ def common_rows(
 def _detection_output(node: Any, classes: int) -> Suppression:
     attributes = node.get_attributes()
     wrong = {name: attributes[name] for name, value in UNDERSTOOD.items() if attributes[name] != value}
+    decodes = not _passes_corners(node)
+    if decodes:
+        coding = {"variance_encoded_in_target": False, "code_type": CENTER_SIZE}
+        wrong |= {name: attributes[name] for name, value in coding.items() if attributes[name] != value}
     if wrong or node.get_input_size() != 3:
         raise _not_followed(f"its DetectionOutput has {node.get_input_size()} inputs and {wrong}")
     boxes, scores, priors = node.input_values()
@@ -111,7 +113,7 @@ def _detection_output(node: Any, classes: int) -> Suppression:
         layout="flat",
         scores=_name(scores, "scores"),
         boxes=_name(boxes, "boxes"),
-        priors=_name(priors, "priors"),
+        priors=_name(priors, "priors") if decodes else None,
         default_boxes=default_boxes,
         columns=columns,
         background=attributes["background_label_id"],
@@ -159,6 +161,19 @@ def nms_numbers(node: Any) -> tuple[float, float, float, float]:
     # the operation's own defaults: nothing comes out, IoU 0, every score, no soft NMS
     most, iou_threshold, score_threshold, sigma = constants + [0.0] * (4 - len(constants))
     return most, iou_threshold, score_threshold, sigma
+
+
+def _passes_corners(node: Any) -> bool:
+    """Return whether a DetectionOutput takes decoded corners: it adds its boxes to default boxes that are 0."""
+    attributes, priors = node.get_attributes(), node.input_value(2).get_node()
+    if priors.get_type_name() == "Convert":  # from 16 bits
+        priors = priors.input_value(0).get_node()
+    return (
+        attributes["code_type"] == CORNER
+        and attributes["variance_encoded_in_target"]
+        and priors.get_type_name() == "Constant"
+        and not priors.get_data().any()
+    )
 
 
 def _upstream(port: Any, shape: list[int], through: set[str]) -> Any:

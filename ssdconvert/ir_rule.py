@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ssdconvert.ir_graph import MOVES, Suppression, above, nms_numbers
+from ssdconvert.ir_graph import MOVES, Suppression, above, nms_numbers, suppression_of
 from ssdconvert.recipe import Detections
-from ssdconvert.ssd.detections import iou_limit
+from ssdconvert.ssd.detections import exclusive_iou_limit, iou_limit
 from ssdconvert.ssd.heads import DECODED_BOXES
 
 HALF = 1e-3  # relative: thresholds that are constants among weights of 16 bits are rounded with them
@@ -58,12 +58,40 @@ def broken_tail(rule: Detections, classes: int, model: Any) -> list[str]:
         "iou_threshold": (rule.iou_threshold, iou_threshold),
         "clip": (rule.clip, _clips(boxes)),
     }
-    limit, actual = iou_limit(rule), np.float32(iou_threshold)
-    if actual != limit and isclose(rule.iou_threshold, iou_threshold, rel_tol=SINGLE):
-        # OpenVINO suppresses at equality
-        told = "keep" if actual > np.float32(rule.iou_threshold) else "suppress"
-        pairs["at_iou_threshold"] = (rule.at_iou_threshold, told)
+    # OpenVINO suppresses at equality
+    kept = bool(iou_threshold > np.float32(rule.iou_threshold))
+    pairs |= _at_iou_threshold(rule, iou_threshold, iou_limit(rule), kept)
     return [*broken, *_unequal(pairs, SINGLE), *_broken_keep(rule, model, 1 + classes * shape[2])]
+
+
+def broken_detection_output(rule: Detections, classes: int, model: Any) -> list[str]:
+    """Return the same of the tail of `ssdconvert.tails.detection_output`; ConversionError as `suppression_of`."""
+    nodes = [node for node in model.get_ordered_ops() if node.get_type_name() == "DetectionOutput"]
+    if len(nodes) != 1:
+        return [f"{len(nodes)} operations DetectionOutput, expected 1"]
+    end = suppression_of(model, classes)
+    clips = end.clip or (end.priors is None and _clips(nodes[0].input_value(0)))
+    pairs: dict[str, tuple[Any, Any]] = {
+        "score_threshold": (rule.score_threshold, end.score_threshold),
+        "iou_threshold": (rule.iou_threshold, end.iou_threshold),
+        "per_class": (min(rule.per_class, end.default_boxes), end.per_class),
+        "keep": (rule.keep, end.keep),
+        "clip": (rule.clip, clips),
+        "background": (0, end.background),
+    }
+    # DetectionOutput keeps at equality
+    kept = bool(end.iou_threshold >= np.float32(rule.iou_threshold))
+    pairs |= _at_iou_threshold(rule, end.iou_threshold, exclusive_iou_limit(rule), kept)
+    return _unequal(pairs, SINGLE)
+
+
+def _at_iou_threshold(
+    rule: Detections, threshold: float, right: np.float32, kept: bool
+) -> dict[str, tuple[Any, Any]]:
+    """Return whether a box is `kept` at the rule's IoU, by a threshold that is nearly the one that is `right`."""
+    if np.float32(threshold) == right or not isclose(rule.iou_threshold, threshold, rel_tol=SINGLE):
+        return {}
+    return {"at_iou_threshold": (rule.at_iou_threshold, "keep" if kept else "suppress")}
 
 
 def _broken_candidates(rule: Detections, scores: Any, most: int) -> Iterator[str]:

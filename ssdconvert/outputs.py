@@ -194,8 +194,11 @@ def _best_first(boxes: FloatArray, labels: NDArray[np.int64], scores: FloatArray
 
 STATIC = OutputForm(OUTPUTS, _read_static, _broken_static)
 UNPADDED = OutputForm(OUTPUTS, _read_static, _broken_unpadded)  # of files that ssdconvert did not make
+DETECTION_ROWS = OutputForm((DETECTION_OUT,), _read_detection_out, _broken_detection_out)
 FORMS = (
     STATIC,
-    OutputForm((DETECTION_OUT,), _read_detection_out, _broken_detection_out),
+    DETECTION_ROWS,
     OutputForm(("boxes", "labels"), _read_boxes_and_labels, _broken_boxes_and_labels),
 )
+# what a conversion puts behind the heads -> how detections are handed out; None: the heads themselves are
+TAILS: dict[str, OutputForm | None] = {"nms": STATIC, "detection-output": DETECTION_ROWS, "heads": None}

@@ -45,7 +45,7 @@ def build(
     `on_stage` hears of each stage as it ends, `on_wait` when another process holds the build folder.
     The result's verdict tells whether the model is right; only expected failures raise.
     """
-    planned = plan(entry.recipe, options.precisions)
+    planned = plan(entry.recipe, options.precisions, options.tail)
     running(options.toolchains)  # one that is missing is told before anything is built
     workspace = Workspace(options.output)
     with workspace.locked(on_wait):
@@ -158,7 +158,9 @@ class _Build:
         def action() -> str:
             from ssdconvert.stages.export import export
 
-            return export(self.recipe, self.original, self.workspace.path(EXPORTED))
+            return export(self.recipe, self.original, self.workspace.path(EXPORTED), suppresses)
+
+        suppresses = self.plan.tail == "nms"  # no ONNX engine runs the others
 
         rule = self.recipe.detections.model_dump(mode="json", exclude={"labels", "boxes", "units"})
         inputs = {
@@ -167,6 +169,7 @@ class _Build:
             "input": self.recipe.input.model_dump(mode="json", include={"name", "shape"}),
             "detections": rule | {"classes": self.recipe.classes},
             **self._part("opset"),
+            "ends_in": "detections" if suppresses else "heads",
             "tools": tool_versions(("torch", "onnx")),
         }
         self.stages.run("export", inputs, [EXPORTED], action)
@@ -205,18 +208,20 @@ class _Build:
         ]
 
         def action() -> str:
-            from ssdconvert.stages.convert import adopt, convert, convert_caffe
+            from ssdconvert.stages.convert import adopt, convert, convert_caffe, convert_heads
 
             for precision in PRECISIONS:  # one that is not asked for any more would be of an earlier recipe
                 for path in ir_files(self.recipe.name, precision):
                     self.workspace.path(path).unlink(missing_ok=True)
             targets = {precision: self.workspace.path(xml) for precision, xml in self.plan.irs.items()}
+            sources, tail = self.source.digests, self.plan.tail
+            graph = self.workspace.path(self.plan.onnx)
+            if self.plan.through_onnx and tail == "nms":
+                return convert(self.recipe, graph, targets, sources)
             if self.plan.through_onnx:
-                return convert(self.recipe, self.workspace.path(self.plan.onnx), targets, self.source.digests)
+                return convert_heads(self.recipe, self.original, graph, tail, targets, sources)
             if self.recipe.source.kind == "caffe":
-                return convert_caffe(
-                    self.recipe, self.original, self.source.paths, targets, self.source.digests
-                )
+                return convert_caffe(self.recipe, self.original, self.source.paths, targets, sources, tail)
             _ = self.original  # which refuses what does not fit, before anything is copied
             return adopt(self.recipe, self.source.paths, targets)
 
@@ -227,6 +232,7 @@ class _Build:
             **self._part("name", "title", "licence", "input", "detections"),
             "labels": list(self.recipe.class_names),
             "precisions": list(self.plan.precisions),
+            "tail": self.plan.tail,
             "tools": tool_versions(("openvino", "openvino-dev")),
             "toolchain": kind_of("caffe").pins() if self.recipe.source.kind == "caffe" else {},
         }
@@ -273,6 +279,7 @@ class _Build:
             "evidence": self.source.evidence.sha256 if self.source.evidence else "",
             **self._part("input", "detections", "limits"),
             "pictures": self._verified_picture_digests(),
+            "tail": self.plan.tail,
             "devices": list(self.options.devices),
             "required_devices": list(self.options.required_devices),
             "toolchains": {name: kind_of(name).pins() for name in self.options.toolchains},
@@ -339,6 +346,7 @@ class _Build:
                 self.result.verdict,
                 self.stages.code,
                 gate,
+                self.plan.tail,
             )
             write_json(self.workspace.path("manifest.json"), document)
         self.stages.tell(StageResult("manifest", "done", time.monotonic() - started, "", "manifest.json"))

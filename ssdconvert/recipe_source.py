@@ -75,6 +75,11 @@ class _Source(Part):
         """The file that is published beside the original to check it by."""
         return None
 
+    @property
+    def keeps_outputs(self) -> bool:
+        """Whether what is made of it suppresses as the original does and has its outputs, without a tail."""
+        return False
+
 
 class _Evidence(Part):
     file: File = Field(
@@ -172,6 +177,11 @@ class CaffeSource(_Source):
         """The published twin."""
         return self.twin.file if self.twin else None
 
+    @property
+    def keeps_outputs(self) -> bool:
+        """Whether the network ends in DetectionOutput."""
+        return self.heads is None
+
 
 def caffe_pair(files: Mapping[str, Path]) -> tuple[Path, Path]:
     """Return the paths of the .prototxt and of the .caffemodel among a Caffe source's files by name."""
@@ -186,6 +196,11 @@ class IrSource(_Source):
     files: Annotated[Files, AfterValidator(_ir_pairs)] = Field(
         description="Pairs of .xml and .bin, each in a folder FP32, FP16 or FP16-INT8."
     )
+
+    @property
+    def keeps_outputs(self) -> bool:
+        """Always: nothing is converted."""
+        return True
 
     def pair(self, precision: str) -> tuple[str, str] | None:
         """Return the names of the .xml and the .bin of a precision; None where it is not published."""

@@ -285,12 +285,15 @@ def build_here(tmp_path: Path) -> "Callable[..., BuildResult]":
     from ssdconvert.stages.fetch import FetchOptions
 
     def call(
-        recipe: Path, output: str = "out", precisions: tuple[str, ...] | None = None, until: str = "manifest"
+        recipe: Path,
+        output: str = "out",
+        precisions: tuple[str, ...] | None = None,
+        until: str = "manifest",
+        tail: str = "nms",
     ) -> "BuildResult":
         fetching = FetchOptions(tmp_path / "cache", str(tmp_path / "mirror"))
-        return build(
-            Catalog().find(str(recipe)), BuildOptions(tmp_path / output, fetching, precisions), until
-        )
+        options = BuildOptions(tmp_path / output, fetching, precisions, tail=tail)
+        return build(Catalog().find(str(recipe)), options, until)
 
     return call
 

@@ -7,6 +7,7 @@ import pytest
 
 from ssdconvert.build_plan import Plan, offered, plan
 from ssdconvert.errors import RecipeError
+from ssdconvert.outputs import TAILS
 from ssdconvert.recipe import Color, Recipe
 
 
@@ -151,3 +152,21 @@ def test_a_ready_ir_may_take_rgb() -> None:
     made = recipe("ir", ALL, ["FP32"])
     rgb = made.input.model_copy(update={"color": Color(model="rgb", converted="rgb")})
     assert plan(made.model_copy(update={"input": rgb}), None)
+
+
+def test_the_tail_is_the_one_asked_for() -> None:
+    made = recipe("onnx", ONNX, ["FP32"])
+    assert plan(made, None).tail == "nms"
+    assert [plan(made, None, tail).tail for tail in TAILS] == list(TAILS)
+    with pytest.raises(RecipeError, match="there is no tail other") as caught:
+        plan(made, None, "other")
+    assert all(tail in caught.value.hint for tail in TAILS)
+
+
+@pytest.mark.parametrize("tail", [tail for tail in TAILS if tail != "nms"])
+def test_what_keeps_its_outputs_gets_no_tail(tail: str) -> None:
+    for made in (recipe("caffe", CAFFE, ["FP32"]), recipe("ir", ALL, ["FP32"])):
+        with pytest.raises(RecipeError, match=f"keeps its outputs: it cannot get the tail {tail}"):
+            plan(made, None, tail)
+    heads = {"heads": {"scores": "s", "boxes": "b"}}
+    assert plan(recipe("caffe", CAFFE, ["FP32"], source=heads), None, tail).tail == tail

@@ -22,14 +22,16 @@ def named(node: Any, name: str) -> Any:
     return node
 
 
-def detection_output_model(name_tensors: bool = True, **changes: Any) -> openvino.Model:
+def detection_output_model(name_tensors: bool = True, defaults: Any = None, **changes: Any) -> openvino.Model:
     """Eight cells, two classes and the background behind them."""
     random = np.random.default_rng(1)
     image = named(ops.parameter([1, 24], np.float32, "image"), "image")
     scores = ops.sigmoid(image)
     boxes = ops.matmul(image, random.standard_normal((24, 32)).astype(np.float32), False, False)
     corners = np.sort(random.random((8, 2, 2)), axis=1).reshape(-1)
-    priors = ops.constant(np.stack([corners, np.tile([0.1, 0.1, 0.2, 0.2], 8)])[None].astype(np.float32))
+    if defaults is None:
+        defaults = np.stack([corners, np.tile([0.1, 0.1, 0.2, 0.2], 8)])[None].astype(np.float32)
+    priors = ops.constant(defaults)
     if name_tensors:
         named(scores, "confidences"), named(boxes, "locations"), named(priors, "defaults")
     attributes = {
@@ -98,6 +100,38 @@ def test_detection_output_tells_heads_and_rule() -> None:
     assert (end.per_class, end.keep, end.clip, end.order) == (5, 6, False, ())
     assert end.score_threshold == pytest.approx(0.01)
     assert end.iou_threshold == pytest.approx(0.45)
+
+
+def passing_corners(priors: Any = None, **changes: Any) -> openvino.Model:
+    """The same, with decoded boxes that are added to default boxes, of zeros unless given."""
+    attributes = {"code_type": "caffe.PriorBoxParameter.CORNER", "variance_encoded_in_target": True}
+    zeros = np.zeros((1, 1, 32), np.float32)
+    return detection_output_model(defaults=zeros if priors is None else priors, **attributes | changes)
+
+
+@pytest.mark.parametrize("halves", [False, True])
+def test_decoded_boxes_go_through_default_boxes_of_zero(halves: bool) -> None:
+    model = passing_corners()
+    if halves:
+        from openvino._offline_transformations import compress_model_transformation
+
+        compress_model_transformation(model)
+    end = suppression_of(model, 2)
+    assert (end.kind, end.boxes, end.priors) == ("DetectionOutput", "locations", None)
+    assert (end.default_boxes, end.columns, end.per_class, end.keep) == (8, 3, 5, 6)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda: passing_corners(np.full((1, 1, 32), 0.5, np.float32)),
+        lambda: passing_corners(np.zeros((1, 2, 32), np.float32), variance_encoded_in_target=False),
+        lambda: passing_corners(code_type="caffe.PriorBoxParameter.CENTER_SIZE"),
+    ],
+    ids=["others", "with variances", "as centre and size"],
+)
+def test_other_default_boxes_of_corners_are_not_followed(model: Any) -> None:
+    assert "its DetectionOutput has 3 inputs and {" in refusal(model())
 
 
 def test_no_limit_of_candidates_is_all_default_boxes() -> None:

@@ -10,10 +10,12 @@ import pytest
 from onnx import TensorProto, helper
 from openvino.runtime import opset8 as ops
 
-from ssdconvert.ir_rule import broken_tail
+from ssdconvert.errors import ConversionError
+from ssdconvert.ir_rule import broken_detection_output, broken_tail
 from ssdconvert.model_optimizer import from_onnx
 from ssdconvert.recipe import Detections
 from ssdconvert.ssd.heads import BoxCoding, Heads
+from ssdconvert.tails.detection_output import add_detection_output
 from ssdconvert.tails.nms import add_nms_tail
 
 BOXES, CLASSES = 24, 3
@@ -38,7 +40,11 @@ def tail(tmp_path: Path) -> Any:
     """Write the tail of a rule behind two inputs, as an IR, and read it back."""
 
     def made(
-        of: Detections, coding: BoxCoding | None = CODING, logits: bool = False, cut: bool = False
+        of: Detections,
+        coding: BoxCoding | None = CODING,
+        logits: bool = False,
+        cut: bool = False,
+        add: Any = add_nms_tail,
     ) -> Any:
         heads = Heads(coding, of.clip, logits)
         float_ = TensorProto.FLOAT
@@ -59,7 +65,7 @@ def tail(tmp_path: Path) -> Any:
             opset_imports=[helper.make_opsetid("", 13)],
             ir_version=8,
         )
-        add_nms_tail(model, heads, BOXES, CLASSES + 1, of)
+        add(model, heads, BOXES, CLASSES + 1, of)
         onnx.save(model, tmp_path / "tail.onnx")
         openvino.save_model(
             from_onnx(tmp_path / "tail.onnx", {}), tmp_path / "tail.xml", compress_to_fp16=False
@@ -164,3 +170,53 @@ def test_a_graph_without_the_tail_is_told() -> None:
     image = ops.parameter([1, 4], np.float32)
     model = openvino.Model([ops.relu(image)], [image])
     assert broken_tail(rule(), CLASSES, model) == ["0 operations NonMaxSuppression, expected 1"]
+
+
+# --- the tail of DetectionOutput
+
+HEADS: list[dict[str, Any]] = [
+    {},
+    {"logits": True},
+    {"coding": BoxCoding(CODING.default_boxes, CODING.variances, 4.0)},
+    {"coding": None},
+    {"coding": None, "cut": True},
+]
+
+
+@pytest.mark.parametrize("changes", VARIANTS, ids=str)
+@pytest.mark.parametrize("heads", HEADS, ids=lambda heads: ", ".join(heads))
+def test_a_detection_output_has_the_rule_it_was_made_of(
+    tail: Any, changes: dict[str, Any], heads: dict[str, Any]
+) -> None:
+    made = rule(**changes)
+    assert broken_detection_output(made, CLASSES, tail(made, **heads, add=add_detection_output)) == []
+
+
+@pytest.mark.parametrize(
+    ("made", "promised", "told"),
+    [
+        ({"iou_threshold": 0.45}, {"iou_threshold": 0.5}, "iou_threshold 0.45, expected 0.5"),
+        ({"score_threshold": 0.30005}, {}, "score_threshold 0.30005, expected 0.3"),
+        ({"at_iou_threshold": "suppress"}, {}, "at_iou_threshold suppress, expected keep"),
+        ({}, {"at_iou_threshold": "suppress"}, "at_iou_threshold keep, expected suppress"),
+        ({"clip": True}, {}, "clip yes, expected no"),
+        ({}, {"clip": True}, "clip no, expected yes"),
+        ({}, {"per_class": 9}, "per_class 10, expected 9"),
+        ({"per_class": 200}, {}, "per_class 24, expected 10"),
+        ({"keep": 30}, {}, "keep 30, expected 20"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("heads", HEADS, ids=lambda heads: ", ".join(heads))
+def test_another_rule_of_a_detection_output_is_told(
+    tail: Any, made: Any, promised: Any, told: str, heads: dict[str, Any]
+) -> None:
+    model = tail(rule(**made), **heads, add=add_detection_output)
+    assert broken_detection_output(rule(**promised), CLASSES, model) == [told]
+
+
+def test_another_end_than_detection_output_is_told(tail: Any) -> None:
+    (told,) = broken_detection_output(rule(), CLASSES, tail(rule()))
+    assert told == "0 operations DetectionOutput, expected 1"
+    with pytest.raises(ConversionError, match="4 classes with the background, expected 5"):
+        broken_detection_output(rule(), CLASSES + 1, tail(rule(), add=add_detection_output))

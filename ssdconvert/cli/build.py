@@ -17,6 +17,7 @@ from ssdconvert.cli.options import (
     recipe_options,
     require_device_option,
     stand_in_option,
+    tail_option,
     toolchain_option,
 )
 from ssdconvert.errors import RecipeError, SsdconvertError, WrongModel
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @output_folder_option
 @precision_option
+@tail_option
 @device_option
 @require_device_option
 @toolchain_option
@@ -72,12 +74,16 @@ def build_command(names: Sequence[str], catalog: "Catalog", settings: Settings, 
 @click.command("export", short_help="The ONNX graph of a recipe.")
 @click.argument("name")
 @output_folder_option
+@tail_option
 @stand_in_option
 @fetch_options
 @recipe_options
 @output_options
 def export_command(name: str, catalog: "Catalog", settings: Settings, **options: Any) -> None:
-    """Make the ONNX graph of a recipe: heads, decoding, NMS; simplified and proven equal."""
+    """Make the ONNX graph of a recipe: heads, decoding, NMS; simplified and proven equal.
+
+    It ends in the heads with --tail heads, and with --tail detection-output, which ONNX has no operator for.
+    """
     result = run_recipe(catalog.find(name), settings, until="simplify", **options)
     settings.result(f"{result.output / f'{result.recipe}.onnx'}", result.to_json())
 
@@ -86,6 +92,7 @@ def export_command(name: str, catalog: "Catalog", settings: Settings, **options:
 @click.argument("name")
 @output_folder_option
 @precision_option
+@tail_option
 @stand_in_option
 @fetch_options
 @recipe_options
@@ -114,6 +121,7 @@ def run_recipe(
     trace: bool = False,
     images: Sequence[Path] = (),
     toolchains: Sequence[str] = (),
+    tail: str = "nms",
 ) -> "BuildResult":
     """Run one recipe's stages, telling of each on stderr."""
     from ssdconvert.build_result import BuildOptions
@@ -137,6 +145,7 @@ def run_recipe(
         trace,
         images=pictures_beside(named_pictures(entry), images),
         toolchains=tuple(toolchains),
+        tail=tail,
     )
     settings.progress(f"{entry.recipe.name}: {entry.recipe.title}")
     return build(

@@ -155,6 +155,13 @@ precision_option = click.option(
     multiple=True,
     help="Weight precision; repeatable.  [default: the recipe's]",
 )
+tail_option = click.option(
+    "--tail",
+    type=click.Choice(["nms", "detection-output", "heads"]),
+    default="nms",
+    show_default=True,
+    help="What follows the heads: bboxes, labels and scores; one output of DetectionOutput; or nothing.",
+)
 device_option = click.option(
     "--device", "devices", multiple=True, help="OpenVINO device; repeatable.  [default: CPU]"
 )

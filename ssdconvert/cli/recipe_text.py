@@ -111,8 +111,8 @@ def _original_outputs(recipe: Recipe) -> str:
 
 
 def _converted_outputs(recipe: Recipe) -> str:
-    rows, source = recipe.detections.keep, recipe.source
-    if isinstance(source, IrSource) or (isinstance(source, CaffeSource) and not source.heads):
+    rows = recipe.detections.keep
+    if recipe.source.keeps_outputs:
         return _ready_outputs(recipe)
     return f"bboxes f32 [1, {rows}, 4], labels i64 [1, {rows}], scores f32 [1, {rows}]; best first, unused rows 0"
 

@@ -16,6 +16,7 @@ from ssdconvert.cli.options import (
     recipe_options,
     require_device_option,
     stand_in_option,
+    tail_option,
     toolchain_option,
 )
 from ssdconvert.errors import RecipeError
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 @device_option
 @require_device_option
 @toolchain_option
+@tail_option
 @stand_in_option
 @fetch_options
 @recipe_options
@@ -92,6 +94,11 @@ def _compared(
     if options["stand_in"]:
         raise RecipeError(
             "--stand-in makes an original, and --against gives one", hint="leave out one of the two"
+        )
+    if options["tail"] != "nms":
+        raise RecipeError(
+            "--tail says what a build makes, and with --against nothing is built",
+            hint="leave out one of the two",
         )
     entry = catalog.find(recipe) if recipe is not None else None
     return verify_files(

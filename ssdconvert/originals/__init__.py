@@ -51,6 +51,11 @@ class Original:
         """Return the heads by our names from outputs of the original by its own."""
         return {ours: tensor.read(outputs[tensor.name]) for ours, tensor in self.tensors.items()}
 
+    def head_shapes(self, classes: int) -> dict[str, list[int]]:
+        """Return the shape of each head by our names, scores first, for C = `classes`."""
+        numbers = zip(self.heads.names, (classes, 4), strict=True)
+        return {name: [1, self.default_boxes, count] for name, count in numbers}
+
     def run(self, image: NDArray[Any], input_name: str) -> Arrays:
         """Return the heads by our names for `image` f32 [1, 3, H, W], normalised."""
         return self.heads_in(self.runner.run({input_name: image}))

@@ -93,6 +93,19 @@ def iou_limit(rule: SuppressionRule) -> np.float32:
     return max(np.nextafter(threshold, np.float32(1)), np.finfo(np.float32).tiny)
 
 
+def exclusive_iou_limit(rule: SuppressionRule) -> np.float32:
+    """Return the threshold by which DetectionOutput in f32 does what a rule says: at equality it keeps a box.
+
+    So it does on the CPU from OpenVINO 2021.4 to 2026.4. Below 0 where even boxes that do not touch suppress each other.
+    """
+    threshold = np.float32(rule.iou_threshold)
+    if rule.at_iou_threshold == "keep":
+        return threshold
+    # of numbers next to 0 engines take all but the normal ones for 0
+    below = np.nextafter(threshold, np.float32(-1))
+    return min(below, threshold - np.finfo(np.float32).tiny)
+
+
 def detections_of(probabilities: FloatArray, boxes: FloatArray, rule: SuppressionRule) -> Detections:
     """Return the detections of one picture.
 

@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ssdconvert.ir_contract import check_ir, check_ready_ir
+from ssdconvert.ir_contract import Shapes, check_ir, check_ready_ir
 from ssdconvert.ir_description import describe
 from ssdconvert.ir_graph import suppression_of
 from ssdconvert.model_optimizer import conversion_arguments, from_caffe, from_onnx
 from ssdconvert.older_operations import use_older_operations
 from ssdconvert.originals import Original
 from ssdconvert.originals.fit import refuse_other_rule
-from ssdconvert.outputs import STATIC, OutputForm
+from ssdconvert.outputs import STATIC, TAILS, OutputForm
 from ssdconvert.recipe import Recipe
 from ssdconvert.recipe_source import IrSource, caffe_pair
 from ssdconvert.workspace import temporary_folder_beside
@@ -34,20 +34,44 @@ def convert(recipe: Recipe, source: Path, targets: Paths, sources: Mapping[str, 
     return _write(from_onnx(source, conversion_arguments(recipe)), recipe, STATIC, targets, sources)
 
 
-def convert_caffe(
-    recipe: Recipe, original: Original, files: Paths, targets: Paths, sources: Mapping[str, str]
+def convert_heads(
+    recipe: Recipe, original: Original, source: Path, tail: str, targets: Paths, sources: Mapping[str, str]
 ) -> str:
-    """Write an IR of a Caffe network (files by name), as `convert` does; NMS is added to one without."""
-    from ssdconvert.tails.attach import with_nms_tail
+    """Write an IR of an ONNX graph that ends in the heads of `original`, as `convert` does.
+
+    `tail` is what follows them, one of `ssdconvert.outputs.TAILS`: `detection-output`, or nothing for `heads`.
+    """
+    from ssdconvert.tails.attach import with_detection_output
+
+    arguments = conversion_arguments(recipe)
+    if tail == "detection-output":
+        model = with_detection_output(source, arguments, original, recipe.classes, recipe.detections)
+    else:
+        model = from_onnx(source, arguments)
+    return _write(model, recipe, TAILS[tail], targets, sources, original.head_shapes(recipe.classes))
+
+
+def convert_caffe(
+    recipe: Recipe,
+    original: Original,
+    files: Paths,
+    targets: Paths,
+    sources: Mapping[str, str],
+    tail: str = "nms",
+) -> str:
+    """Write an IR of a Caffe network (files by name), as `convert` does; one without NMS gets the tail."""
+    from ssdconvert.tails.attach import with_heads_alone, with_tail
 
     model = from_caffe(*caffe_pair(files), recipe)
-    form = STATIC
+    form = TAILS[tail]
     if original.keeps_outputs and original.own is not None:
         form = original.own
         refuse_other_rule("the converted network", recipe, suppression_of(model, len(recipe.class_names)))
+    elif tail == "heads":
+        model = with_heads_alone(model, original)
     else:
-        model = with_nms_tail(model, original, recipe.classes, recipe.detections)
-    return _write(model, recipe, form, targets, sources)
+        model = with_tail(model, original, recipe.classes, recipe.detections, tail)
+    return _write(model, recipe, form, targets, sources, original.head_shapes(recipe.classes))
 
 
 def adopt(recipe: Recipe, files: Paths, targets: Paths) -> str:
@@ -66,8 +90,15 @@ def adopt(recipe: Recipe, files: Paths, targets: Paths) -> str:
     return f"{', '.join(targets)}; nothing to convert, the published files as they are"
 
 
-def _write(model: Any, recipe: Recipe, form: OutputForm, targets: Paths, sources: Mapping[str, str]) -> str:
-    """Write a model in each precision, checked."""
+def _write(
+    model: Any,
+    recipe: Recipe,
+    form: OutputForm | None,
+    targets: Paths,
+    sources: Mapping[str, str],
+    heads: Shapes | None = None,
+) -> str:
+    """Write a model in each precision, checked; one without a form ends in `heads`."""
     import openvino
 
     use_older_operations(model)
@@ -77,7 +108,7 @@ def _write(model: Any, recipe: Recipe, form: OutputForm, targets: Paths, sources
         with temporary_folder_beside(target.parent) as folder:
             temporary = folder / target.name
             openvino.save_model(_compressed(model, precision), temporary, compress_to_fp16=False)
-            check_ir(recipe, precision, temporary, form)
+            check_ir(recipe, precision, temporary, form, heads or {})
             _put(temporary, target)
         sizes.append(f"{precision} {target.with_suffix('.bin').stat().st_size / 1e6:.1f} MB")
     spec = recipe.input

@@ -1,12 +1,13 @@
-"""Export: the original as one ONNX graph, from its input to `bboxes`, `labels`, `scores`.
+"""Export: the original as one ONNX graph, from its input to `bboxes`, `labels`, `scores`, or to the heads.
 
 The heads come from torch (TorchScript exporter: it honours opsets 11 to 17, which old converters
-need) or are those of an ONNX file; decoding and NMS are added as standard operators. Inner tensors
+need) or are those of an ONNX file; decoding and NMS may be added as standard operators. Inner tensors
 that verification compares keep their names: see `ssdconvert.ssd.heads`.
 """
 
 import io
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,16 +27,20 @@ if TYPE_CHECKING:
     import onnx
 
 
-def export(recipe: Recipe, original: Original, target: Path) -> str:
+def export(recipe: Recipe, original: Original, target: Path, suppresses: bool = True) -> str:
     """Write the graph to `target` and return what was done, in a few words.
 
-    Raises ConversionError when the graph cannot be made or does not pass ONNX's own checker.
+    It ends in detections, or in the heads by our names where it does not suppress. Raises ConversionError when
+    the graph cannot be made or does not pass ONNX's own checker.
     """
     import onnx
 
     make_heads = _from_onnx if isinstance(original.model, Path) else _from_torch
     model = make_heads(recipe, original)
-    add_nms_tail(model, original.heads, original.default_boxes, recipe.classes, recipe.detections)
+    if suppresses:
+        add_nms_tail(model, original.heads, original.default_boxes, recipe.classes, recipe.detections)
+    else:
+        _end_in_heads(model, original.head_shapes(recipe.classes))
     strip(model)
     try:
         onnx.checker.check_model(model, full_check=True)
@@ -108,6 +113,19 @@ def _from_onnx(recipe: Recipe, original: Original) -> "onnx.ModelProto":
     for name in OUTPUTS:  # inner tensors that happen to be called as the outputs of the tail
         rename(model.graph, name, f"original/{name}")
     return model
+
+
+def _end_in_heads(model: "onnx.ModelProto", shapes: Mapping[str, Sequence[int]]) -> None:
+    """Make tensors of these shapes the outputs of a graph, in this order."""
+    import onnx
+
+    described = [entry for entry in model.graph.value_info if entry.name not in shapes]
+    del model.graph.value_info[:], model.graph.output[:]
+    model.graph.value_info.extend(described)
+    model.graph.output.extend(
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in shapes.items()
+    )
 
 
 def _give_heads_our_names(model: "onnx.ModelProto", original: Original) -> None:

@@ -36,8 +36,12 @@ def manifest_document(
     verdict: str,
     code: str,
     gate: Mapping[str, Any],
+    tail: str = "nms",
 ) -> dict[str, Any]:
-    """Return the manifest of a build; `gate` is what verification was given beside the recipe."""
+    """Return the manifest of a build.
+
+    `gate` is what verification was given beside the recipe, `tail` what was put behind converted heads.
+    """
     return {
         "schema": SCHEMA_VERSION,
         "recipe": {"name": recipe.name, "sha256": recipe_digest(recipe)},
@@ -47,7 +51,7 @@ def manifest_document(
         "tools": tool_versions(),
         "code_sha256": code,
         "stages": {
-            **_conversion(recipe),
+            **_conversion(recipe, tail),
             "verify": {**gate, "limits": {p: asdict(limits_of(recipe, p)) for p in DEFAULT_LIMITS}},
         },
         "verdict": verdict,
@@ -59,12 +63,14 @@ def _described(file: Fetched) -> dict[str, Any]:
     return {"name": file.name, "sha256": file.sha256, "bytes": file.bytes, "pinned": file.pinned}
 
 
-def _conversion(recipe: Recipe) -> dict[str, Any]:
+def _conversion(recipe: Recipe, tail: str) -> dict[str, Any]:
     """Return what was asked of each tool on the way to the IR."""
     kind = recipe.source.kind
     if kind == "ir":
         return {"convert": {"ready": True}}
     arguments = conversion_arguments(recipe)
+    if not recipe.source.keeps_outputs:
+        arguments["tail"] = tail
     if kind == "caffe":
         return {"convert": {**arguments, "toolchain": kind_of("caffe").pins()}}
     return {"export": {"opset": recipe.opset}, "convert": arguments}

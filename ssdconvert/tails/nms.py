@@ -10,7 +10,8 @@ import onnx
 
 from ssdconvert.outputs import output_shapes
 from ssdconvert.ssd.detections import SuppressionRule, iou_limit
-from ssdconvert.ssd.heads import BoxCoding, Heads
+from ssdconvert.ssd.heads import Heads
+from ssdconvert.tails.decoding import clip, decode, probabilities
 from ssdconvert.tails.graph import GraphBuilder
 
 
@@ -26,42 +27,23 @@ def add_nms_tail(
     del model.graph.output[:]
     for name, numbers in zip(heads.names, (classes, 4), strict=True):
         graph.inner(name, onnx.TensorProto.FLOAT, [1, default_boxes, numbers])
-    probabilities, boxes = heads.scores, heads.boxes
-    if heads.logits:
-        probabilities = graph.node("Softmax", probabilities, axis=2)
+    scores, boxes = probabilities(graph, heads), heads.boxes
     if heads.coding is not None:
-        boxes = _decode(graph, boxes, heads.coding)
+        boxes = decode(graph, boxes, heads.coding)
     if heads.clip:
-        edges = (graph.constant(edge, np.float32) for edge in (0, 1))
-        boxes = graph.node("Clip", boxes, *edges)
+        boxes = clip(graph, boxes)
     candidates = min(rule.per_class, default_boxes)
-    scores, corners = _candidates(graph, probabilities, boxes, classes, default_boxes, candidates)
+    scores, corners = _candidates(graph, scores, boxes, classes, default_boxes, candidates)
     kept = _suppress(graph, corners, scores, classes - 1, candidates, rule)
     _best_rows(graph, kept, corners, classes - 1, candidates, rule.keep)
 
 
-def _decode(graph: GraphBuilder, offsets: str, coding: BoxCoding) -> str:
-    """Offsets [1, P, 4] to corners [1, P, 4]; the variances are multiplied into the default boxes."""
-    centre, size = coding.default_boxes[None, :, :2], coding.default_boxes[None, :, 2:]
-    axis = graph.integers(2)
-    centre_offsets = graph.node("Slice", offsets, graph.integers(0), graph.integers(2), axis)
-    size_offsets = graph.node("Slice", offsets, graph.integers(2), graph.integers(4), axis)
-    shift = graph.node("Mul", centre_offsets, graph.constant(size * coding.variances[0], np.float32))
-    middle = graph.node("Add", shift, graph.constant(centre, np.float32))
-    exponent = graph.node("Mul", size_offsets, graph.constant(coding.variances[1], np.float32))
-    if coding.largest_size_offset is not None:
-        exponent = graph.node("Min", exponent, graph.constant(coding.largest_size_offset, np.float32))
-    half = graph.node("Mul", graph.node("Exp", exponent), graph.constant(size / 2, np.float32))
-    low, high = graph.node("Sub", middle, half), graph.node("Add", middle, half)
-    return str(graph.node("Concat", low, high, axis=2, name="decoded_boxes"))
-
-
 def _candidates(
-    graph: GraphBuilder, probabilities: str, boxes: str, classes: int, default_boxes: int, candidates: int
+    graph: GraphBuilder, all_scores: str, boxes: str, classes: int, default_boxes: int, candidates: int
 ) -> tuple[str, str]:
     """Return scores [C-1, k] and corners [C-1, k, 4] of the k best boxes of each class, best first."""
     foreground = graph.node(
-        "Slice", probabilities, graph.integers(1), graph.integers(classes), graph.integers(2)
+        "Slice", all_scores, graph.integers(1), graph.integers(classes), graph.integers(2)
     )
     by_class = graph.node("Transpose", foreground, perm=[0, 2, 1])
     rows = graph.node("Reshape", by_class, graph.integers(classes - 1, default_boxes))

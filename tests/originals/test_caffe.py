@@ -269,6 +269,30 @@ def test_heads_get_our_outputs(
         assert {"class_probabilities", "decoded_boxes"} <= names  # a debugger finds the heads in the IR
 
 
+@pytest.mark.parametrize(
+    ("tail", "outputs"),
+    [
+        ("detection-output", {"detection_out": [1, 1, 50, 7]}),
+        ("heads", {"class_probabilities": [1, 384, 3], "decoded_boxes": [1, 384, 4]}),
+    ],
+)
+def test_heads_get_another_tail(
+    caffe_toolchain: Any,
+    caffe_with_heads: Any,
+    recipe_file: Any,
+    build_here: Any,
+    tmp_path: Path,
+    tail: str,
+    outputs: dict[str, list[int]],
+) -> None:
+    result = build_here(recipe_file(caffe_with_heads), tail=tail)
+    assert result.verdict == "pass", result.verification.reason
+    assert checks(result.verification, "ir").keys() >= {"contract", "heads"}
+    assert ("detections" in checks(result.verification, "ir")) == (tail == "detection-output")
+    for precision in ("FP32", "FP16"):
+        assert outputs_of(tmp_path / "out" / precision / "tiny-caffe.xml") == outputs
+
+
 def test_a_wrong_conversion_is_seen(
     caffe_toolchain: Any, caffe: Any, recipe_file: Any, build_here: Any, monkeypatch: Any
 ) -> None:

@@ -47,15 +47,15 @@ class Remembering:
 
 
 class Bench:
-    """A right model, and the gate as a build runs it, on one of its IRs alone."""
+    """A right model with a tail, and the gate as a build runs it, on one of its IRs alone."""
 
-    def __init__(self, right: Right, pictures: list[Picture]) -> None:
-        self.right, self.pictures = right, pictures
+    def __init__(self, right: Right, pictures: list[Picture], tail: str) -> None:
+        self.right, self.pictures, self.tail = right, pictures, tail
 
     def judge(self, precision: str, folder: Path, write: Callable[[Right, str, Path], None]) -> Verification:
         """Judge the IR of a precision that `write` puts into a build folder, beside those of other ones."""
         recipe, original = self.right.recipe, self.right.original
-        planned = plan(recipe, (precision,))
+        planned = plan(recipe, (precision,), self.tail)
         for each, relative in planned.irs.items():
             target = folder / relative
             target.parent.mkdir(parents=True)
@@ -85,28 +85,28 @@ def builds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def bench_of(
-    request: pytest.FixtureRequest, builds: Path, benches: dict[str, Bench]
-) -> Callable[[str], Bench]:
+def bench_of(request: pytest.FixtureRequest, builds: Path, benches: dict[str, Bench]) -> Callable[..., Bench]:
     """Return the bench of a model by its recipe's name; the Caffe one is skipped without its toolchain."""
 
-    def made(name: str) -> tuple[Any, dict[str, Path]]:
+    def made(name: str, tail: str) -> tuple[Any, dict[str, Path]]:
         entry = Catalog().find(name)
         entry = entry if name == SSD_DEMO else entry.stand_in()
-        options = BuildOptions(builds / name, FetchOptions(builds / "cache", None), ("FP32", "FP16"))
+        fetching = FetchOptions(builds / "cache", None)
+        options = BuildOptions(builds / tail / name, fetching, ("FP32", "FP16"), tail=tail)
         build(entry, options, until="convert")
         relative = plan(entry.recipe, options.precisions).irs
         return entry, {precision: options.output / path for precision, path in relative.items()}
 
-    def bench(name: str) -> Bench:
+    def bench(name: str, tail: str = "nms") -> Bench:
         if name == MOBILENET:
             request.getfixturevalue("caffe_toolchain")
-        if name not in benches:
-            entry, irs = made(name)
-            right = Right(name, entry.recipe, _original(entry, builds / name), irs, made(OTHERS[name])[1])
+        key = f"{tail}/{name}"
+        if key not in benches:
+            entry, irs = made(name, tail)
+            original, other = _original(entry, builds / key), made(OTHERS[name], tail)[1]
             pictures = [file.opened(entry.recipe.input) for file in picture_files(named_pictures(entry))]
-            benches[name] = Bench(right, pictures)
-        return benches[name]
+            benches[key] = Bench(Right(name, entry.recipe, original, irs, other), pictures, tail)
+        return benches[key]
 
     return bench
 
