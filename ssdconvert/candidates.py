@@ -6,8 +6,10 @@ from functools import partial
 from pathlib import Path
 
 from ssdconvert.build_plan import Plan
+from ssdconvert.errors import MissingDevice
 from ssdconvert.ir_contract import promises_of
 from ssdconvert.ir_rounding import broken_rounding
+from ssdconvert.myriad import FACTS, PRECISION, TOOLCHAIN, files_for_myriad, is_myriad, read_compiled
 from ssdconvert.originals import Original
 from ssdconvert.outputs import STATIC, TAILS, OutputForm
 from ssdconvert.recipe_source import CaffeSource
@@ -18,9 +20,11 @@ from ssdconvert.runners.openvino_runner import OpenvinoRunner
 from ssdconvert.runners.toolchain_runner import ToolchainRunner
 from ssdconvert.ssd.heads import CLASS_PROBABILITIES, DECODED_BOXES, HeadTensor
 from ssdconvert.toolchains.call import Toolchain
+from ssdconvert.toolchains.environment import find
 from ssdconvert.workspace import EXPORTED
 
 Tensors = Mapping[str, HeadTensor]
+NOT_MADE = "recipes of PyTorch and ONNX models can be made for MYRIAD"
 Pair = tuple[InnerTensors, InnerTensors]
 
 
@@ -81,7 +85,13 @@ def candidates_of(
             before = inner
     for precision, relative in plan.irs.items():
         for device in devices:
-            yield from _ir(plan, original, precision, folder, relative, device, before).also_in(toolchains)
+            if not is_myriad(device):
+                yield from _ir(plan, original, precision, folder, relative, device, before).also_in(
+                    toolchains
+                )
+    for device in devices:
+        if is_myriad(device):
+            yield from _on_myriad(plan, original, folder, device)
     if isinstance(plan.recipe.source, CaffeSource) and plan.recipe.source.twin and evidence:
         names = plan.recipe.source.twin.scores, plan.recipe.source.twin.boxes
         tensors = {
@@ -156,6 +166,41 @@ def _ir(
         promises,
         open_in=opened_in,
     )
+
+
+def _on_myriad(plan: Plan, original: Original, folder: Path, device: str) -> Iterator[Candidate]:
+    """Yield the IR v10 on the stick; before it, as it runs on the CPU of the same OpenVINO.
+
+    Where there is no stick, the reason tells what was shown without it.
+    """
+    xml = folder / files_for_myriad(plan.recipe.name)[0]
+    tensors, form = _our_tensors(original), TAILS["detection-output"]
+
+    def opened(where: str) -> Runner:
+        return ToolchainRunner(find(TOOLCHAIN), xml, where, list(tensors))
+
+    def promises() -> Mapping[str, Sequence[str]]:
+        compiled = read_compiled(folder / FACTS)
+        kept = promises_of(plan.recipe, PRECISION, xml, form, ready=True)
+        return kept | {"compiles for MYRIAD": [] if compiled.blob else [compiled.problem]}
+
+    def opened_on_stick() -> Runner:
+        if not plan.through_onnx:
+            raise MissingDevice(f"not made for {device}: that is done from an ONNX graph", hint=NOT_MADE)
+        find(TOOLCHAIN)
+        try:
+            return opened(device)
+        except MissingDevice as error:
+            raise MissingDevice(
+                read_compiled(folder / FACTS).shown(error.message), hint=error.hint
+            ) from error
+
+    if xml.exists():
+        yield Candidate(
+            "myriad", PRECISION, "CPU", False, partial(opened, "CPU"), tensors, form, promises=promises,
+            toolchain=TOOLCHAIN,
+        )  # fmt: skip
+    yield Candidate("ir", PRECISION, device, False, opened_on_stick, tensors, form, toolchain=TOOLCHAIN)
 
 
 def _our_tensors(original: Original) -> Tensors:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from ssdconvert.build_plan import PRECISIONS, Plan, plan
 from ssdconvert.build_result import BuildOptions, BuildResult, StageResult
 from ssdconvert.catalog import CatalogEntry
+from ssdconvert.myriad import FACTS, FOLDER, PRECISION, TOOLCHAIN, files_for_myriad, is_myriad
 from ssdconvert.pictures import named_pictures, read_picture
 from ssdconvert.report.result import verification_from_json
 from ssdconvert.source_files import SourceFiles, fetched_files, stand_in_files
 from ssdconvert.stage_runner import REPORTS, StageRunner
 from ssdconvert.toolchains import kind_of
-from ssdconvert.toolchains.environment import running
+from ssdconvert.toolchains.environment import locate, running
 from ssdconvert.versions import TOOLS, tool_versions
 from ssdconvert.workspace import (
     EXPORTED,
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     from ssdconvert.originals import Original
     from ssdconvert.samples import PictureFile, Recorded
 
-STAGES = ("fetch", "load", "export", "simplify", "convert", "verify", "detect", "report", "manifest")
+STAGES = (
+    "fetch", "load", "export", "simplify", "convert", "myriad", "verify", "detect", "report", "manifest",
+)  # fmt: skip
 
 
 def build(
@@ -117,11 +120,15 @@ class _Build:
     def _artefacts(self) -> dict[str, str | None]:
         """Return what has been made so far for the user: relative path -> weight precision."""
         shipped = [path for path in self.stages.made if not path.startswith(PRIVATE)]
-        folders = {path: path.partition("/")[0] for path in shipped}
+        folders = {path: path.partition("/")[0].replace(FOLDER, PRECISION) for path in shipped}
         return {path: folder if folder in PRECISIONS else None for path, folder in folders.items()}
 
     def _digests(self, *stages: str) -> dict[str, str]:
         return {path: digest for stage in stages for path, digest in self.workspace.digests(stage).items()}
+
+    def _myriad_digests(self) -> dict[str, str]:
+        paths = [self.workspace.path(path) for path in (*files_for_myriad(self.recipe.name), FACTS)]
+        return {path.name: digest_of(path) for path in paths if path.exists()}
 
     def _picture_digests(self) -> list[list[str]]:
         return [[name, digest_of(path)] for name, path in self.pictures]
@@ -238,6 +245,37 @@ class _Build:
         }
         self.stages.run("convert", inputs, outputs, action)
 
+    def _myriad(self) -> None:
+        """Make what MYRIAD needs, where it is asked for: IR v10 and a blob."""
+        files = files_for_myriad(self.recipe.name)
+        if not any(map(is_myriad, self.options.devices)):
+            for path in (*files, FACTS):  # of an earlier build
+                self.workspace.path(path).unlink(missing_ok=True)
+            return
+        missing = "" if locate(TOOLCHAIN).state == "ready" else f"the toolchain {TOOLCHAIN} is not there"
+        if missing or not self.plan.through_onnx:
+            reason = missing or "it is made from an ONNX graph, and there is none"
+            self.stages.tell(StageResult("myriad", "skipped", 0.0, reason))
+            return
+
+        def action() -> str:
+            from ssdconvert.stages.myriad import compile_for_myriad
+
+            return compile_for_myriad(
+                self.recipe, self.original, self.workspace.path(self.plan.onnx), self.workspace.folder
+            )
+
+        kind = kind_of(TOOLCHAIN)
+        inputs = {
+            "files": self._digests("simplify"),
+            **self._part("input", "detections"),
+            "toolchain": {**kind.pins(), "digest": kind.digest()},
+        }
+        *pair, blob = files
+        self.stages.run("myriad", inputs, [*pair, FACTS], action)
+        if self.workspace.path(blob).exists():  # which its compiler may refuse
+            self.stages.made.append(blob)
+
     def _verify(self) -> None:
         path = self.workspace.path
 
@@ -274,6 +312,7 @@ class _Build:
 
         inputs = {
             "files": self._digests(*(("export", "simplify") if self.plan.through_onnx else ()), "convert"),
+            "myriad": self._myriad_digests(),
             "source": self.source.digests,
             "source_form": self._source_form(),
             "evidence": self.source.evidence.sha256 if self.source.evidence else "",

@@ -164,16 +164,26 @@ def photographs() -> list[Path]:
 
 
 @pytest.fixture
-def caffe_toolchain(monkeypatch: pytest.MonkeyPatch) -> "Toolchain":
-    """The toolchain for Caffe models that `make test` installs."""
+def installed(monkeypatch: pytest.MonkeyPatch) -> "Callable[[str], Toolchain]":
+    """Return a toolchain by its name; tests that want one skip where `make test` could not install it."""
     from ssdconvert.errors import MissingDevice
     from ssdconvert.toolchains.environment import find
 
     monkeypatch.setenv("SSDCONVERT_TOOLCHAINS", TOOLCHAINS)
-    try:
-        return find("caffe")
-    except MissingDevice as error:
-        pytest.skip(f"{error.message}: `make test` installs it")
+
+    def one(name: str) -> "Toolchain":
+        try:
+            return find(name)
+        except MissingDevice as error:
+            pytest.skip(f"{error.message}: `make test` installs it where there is a Python for it")
+
+    return one
+
+
+@pytest.fixture
+def caffe_toolchain(installed: "Callable[[str], Toolchain]") -> "Toolchain":
+    """The toolchain for Caffe models."""
+    return installed("caffe")
 
 
 @pytest.fixture

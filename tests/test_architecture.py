@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "ssdconvert"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
-FLOW = ["fetch", "load", "export", "simplify", "convert", "verify", "detect", "report", "manifest"]
+FLOW = ["fetch", "load", "export", "simplify", "convert", "myriad", "verify", "detect", "report", "manifest"]
 HEAVY = {"torch", "openvino", "onnx", "onnxruntime", "onnxsim", "cv2", "PIL", "requests"}
 
 

@@ -8,9 +8,8 @@ import click
 from ssdconvert.build_result import BuildResult, StageResult
 from ssdconvert.nearness import NAME as NEARER
 from ssdconvert.pictures import shown
-from ssdconvert.report.markdown import worst_checks
 from ssdconvert.report.result import Check, Verification, describe, divergence_text
-from ssdconvert.report.words import worst_status
+from ssdconvert.report.words import worst_checks, worst_status
 from ssdconvert.side_by_side import Compared
 from ssdconvert.stages.detect import Found, Seen
 

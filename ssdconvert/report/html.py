@@ -11,7 +11,6 @@ from markupsafe import Markup
 
 from ssdconvert.report import words
 from ssdconvert.report.comparison import PictureRow
-from ssdconvert.report.markdown import worst_checks
 from ssdconvert.report.plots import depth_curve, histogram
 from ssdconvert.report.result import (
     Check,
@@ -21,6 +20,8 @@ from ssdconvert.report.result import (
     divergence_text,
     short_name,
 )
+from ssdconvert.report.runtimes import cell_text, runtime_table
+from ssdconvert.report.words import worst_checks
 
 LIMIT_AT = 70  # percent of a bar's width; what is beyond is the colour of failures
 
@@ -73,6 +74,8 @@ def to_html(
         depths=[_depth(trace) for trace in verification.traces],
         environment=environment,
         devices=_devices(verification),
+        runtimes=runtime_table(verification),
+        cell_text=cell_text,
         words=words,
         bar=_bar,
         data_uri=_data_uri,

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 
 from ssdconvert.report.result import Check, Verification, describe, divergence_text
+from ssdconvert.report.runtimes import cell_text, runtime_table
+from ssdconvert.report.words import worst_checks
 
 STAND_IN_WARNING = "**STAND-IN**: the weights come from a seed and detect nothing real. Do not deploy it."
 
@@ -19,6 +21,7 @@ def to_markdown(verification: Verification) -> str:
         "",
         *_warnings(verification),
         *_traces(verification),
+        *_runtimes(verification),
         "| candidate | level | measured | worst value | limit | smallest limit that passes | picture | status |",
         "|---|---|---|---|---|---|---|---|",
     ]
@@ -26,14 +29,17 @@ def to_markdown(verification: Verification) -> str:
     return "\n".join(lines) + "\n"
 
 
-def worst_checks(checks: Iterable[Check]) -> list[Check]:
-    """Return, of each measurement of each candidate, the check on the picture where it is worst."""
-    worst: dict[tuple[object, ...], Check] = {}
-    for check in checks:
-        key = (check.candidate, check.level, check.output, check.metric)
-        if key not in worst or _badness(check) > _badness(worst[key]):
-            worst[key] = check
-    return list(worst.values())
+def _runtimes(verification: Verification) -> list[str]:
+    """Return the table of runtimes, if there is one."""
+    table = runtime_table(verification)
+    if table is None:
+        return []
+    titles = ["weights", "measured", "limit", *table.columns]
+    rows = [
+        [row.precision, row.measured, row.limit, *(cell_text(check) for check in row.cells)]
+        for row in table.rows
+    ]
+    return [*(_line(cells) for cells in (titles, ["---"] * len(titles), *rows)), ""]
 
 
 def _traces(verification: Verification) -> list[str]:
@@ -50,13 +56,6 @@ def _warnings(verification: Verification) -> list[str]:
     return [*lines, ""] if lines else []
 
 
-def _badness(check: Check) -> tuple[int, float]:
-    rank = {"pass": 0, "skipped": 1, "inconclusive": 2, "fail": 3}[check.status]
-    if check.value is None:
-        return rank, float("inf")
-    return rank, -check.value if check.metric.startswith("min") else check.value
-
-
 def _row(check: Check) -> str:
     def number(value: float | None) -> str:
         return "" if value is None else f"{value:.4g}"
@@ -67,4 +66,8 @@ def _row(check: Check) -> str:
         describe(check.candidate), check.level, measured, number(check.value), number(check.limit),
         number(check.required), check.input, status,
     ]  # fmt: skip
+    return _line(cells)
+
+
+def _line(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

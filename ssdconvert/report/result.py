@@ -266,6 +266,7 @@ def short_name(hop: str, precision: str) -> str:
         "recorded": "recorded outputs",
         "twin": "published ONNX twin",
         "input": "pictures",
+        "myriad": f"{precision} IR v10 for MYRIAD",
     }
     return names.get(hop, f"{precision} {'model' if hop == 'model' else 'IR'}")
 

@@ -87,3 +87,20 @@ def passing_limit(check: Check) -> str:
         return number(check.required)
     digit = 10.0 ** (math.floor(math.log10(check.required)) - 1)
     return f"{math.ceil(check.required / digit) * digit:.2g}".replace("e-0", "e-")
+
+
+def worst_checks(checks: Iterable[Check]) -> list[Check]:
+    """Return, of each measurement of each candidate, the check on the picture where it is worst."""
+    worst: dict[tuple[object, ...], Check] = {}
+    for check in checks:
+        key = (check.candidate, check.level, check.output, check.metric)
+        if key not in worst or _badness(check) > _badness(worst[key]):
+            worst[key] = check
+    return list(worst.values())
+
+
+def _badness(check: Check) -> tuple[int, float]:
+    rank = {"pass": 0, "skipped": 1, "inconclusive": 2, "fail": 3}[check.status]
+    if check.value is None:
+        return rank, float("inf")
+    return rank, -check.value if check.metric.startswith("min") else check.value

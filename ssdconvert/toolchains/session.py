@@ -38,7 +38,7 @@ class Session:
         try:
             with self._errors.open("wb") as errors:
                 self._worker = subprocess.Popen(
-                    [str(python), str(WORKER)], env=_environment(self.folder), stdin=subprocess.PIPE,
+                    [str(python), str(WORKER)], env=_environment(self.folder), cwd=self.folder, stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE, stderr=errors, start_new_session=True,
                 )  # fmt: skip
         except OSError as error:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 
@@ -51,3 +52,75 @@ def test_help(run: Callable[..., Any]) -> None:
     told = run("toolchain", "--help").out
     for command in ("list", "add", "remove", "check"):
         assert f"  {command} " in told
+
+
+def test_a_toolchain_that_is_missing_is_told_first(run: Callable[..., Any], tmp_path: Path) -> None:
+    for command in (["build", "ssd-demo"], ["verify", "ssd-demo"]):
+        ended = run(*command, "--toolchain", "ov-2022")
+        assert ended.code == 5
+        assert "error[toolchain]: the toolchain ov-2022 is not installed" in ended.err
+        assert "hint: install it: ssdconvert toolchain add ov-2022" in ended.err
+    assert not (tmp_path / "build").exists()
+
+
+def test_toolchains_that_run_nothing(run: Callable[..., Any], installed: Callable[[str], Any]) -> None:
+    installed("caffe")
+    ended = run("verify", "ssd-demo", "--toolchain", "caffe")
+    assert ended.code == 2
+    assert "the toolchain caffe does not run IRs: it converts Caffe models" in ended.err
+    assert "--toolchain takes ov-2022, ov-2026" in ended.err
+    assert run("verify", "ssd-demo", "--toolchain", "tensorflow").code == 2
+
+
+def test_a_build_in_another_openvino(
+    run: Callable[..., Any], demo: Path, installed: Callable[[str], Any]
+) -> None:
+    installed("ov-2022")
+    ended = run("verify", "ssd-demo", "--toolchain", "ov-2022", "--json")
+    assert ended.code == 0
+    there = [check for check in ended.document["checks"] if check["runtime"] == "openvino 2022.3.2"]
+    assert {check["precision"] for check in there} == {"FP32", "FP16"}
+    assert {check["status"] for check in there} == {"pass"}
+    assert {"heads", "detections", "contract"} == {check["level"] for check in there}
+    assert "| CPU, openvino 2022.3.2 |" in (demo / "report.md").read_text()
+    assert ">CPU, openvino 2022.3.2<" in (demo / "report.html").read_text()
+    assert "openvino 2022.3.2" in (demo / "report.xml").read_text()
+
+    xml = demo / "FP16" / "ssd-demo.xml"
+    onnx = demo / "ssd-demo.onnx"
+    given = run("verify", xml, "--against", onnx, "--recipe", "ssd-demo", "--toolchain", "ov-2022", "--json")
+    assert given.code == 0
+    assert {"openvino 2022.3.2"} < {check["runtime"] for check in given.document["checks"]}
+    refused = run("verify", onnx, "--against", onnx, "--toolchain", "ov-2022")
+    assert refused.code == 2
+    assert "is asked to run on ov-2022" in refused.err
+
+
+def test_myriad_without_its_toolchain(run: Callable[..., Any], demo: Path) -> None:
+    ended = run("verify", "ssd-demo", "--device", "CPU", "--device", "MYRIAD", "--json")
+    assert ended.code == 0
+    assert "myriad    skipped  the toolchain myriad is not there" in ended.err
+    (told,) = [check for check in ended.document["checks"] if check["device"] == "MYRIAD"
+               and check["precision"] == "FP16"]  # fmt: skip
+    assert told["status"] == "skipped"
+    assert told["reason"].startswith("the toolchain myriad is not installed")
+    ended = run("verify", "ssd-demo", "--require-device", "MYRIAD")
+    assert ended.code == 5
+    assert "hint: install it: ssdconvert toolchain add myriad" in ended.err
+
+
+def test_myriad_without_a_stick(run: Callable[..., Any], demo: Path, installed: Callable[[str], Any]) -> None:
+    installed("myriad")
+    ended = run("build", "ssd-demo", "--device", "CPU", "--device", "MYRIAD", "--json")
+    assert ended.code == 0
+    made = {entry["path"]: entry["precision"] for entry in ended.document["artifacts"]}
+    for suffix in ("xml", "bin", "blob"):
+        assert made[f"MYRIAD/ssd-demo.{suffix}"] == "FP16"
+        assert (demo / f"MYRIAD/ssd-demo.{suffix}").stat().st_size > 10_000
+    report = (demo / "report.md").read_text()
+    assert "compiles for MYRIAD, numerics checked on CPU 2021.4.2, not run on a device" in report
+    ended = run("verify", "ssd-demo", "--require-device", "MYRIAD")
+    assert ended.code == 5
+    assert "not run on a device" in ended.err
+    assert run("build", "ssd-demo").code == 0
+    assert not (demo / "MYRIAD" / "ssd-demo.xml").exists()  # not asked for any more

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from ssdconvert.report.markdown import to_markdown, worst_checks
+from ssdconvert.report.markdown import to_markdown
 from ssdconvert.report.result import Box, Check, Shown, Verification, judged, verification_from_json
+from ssdconvert.report.words import worst_checks
 
 
 def check(number: float, limit: float = 1.0, **changes: Any) -> Check:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -104,6 +105,7 @@ def test_what_a_task_prints(toolchain: Toolchain, tmp_path: Path, monkeypatch: p
         "import os, sys\nprint('by Python')\nos.write(1, b'by C\\n')\nos.system('echo by a program')\n"
     )
     copy = tmp_path / "worker.py"  # beside loud.py, and told to look there
+    shutil.copytree(Path(worker.__file__).with_name("tasks"), tmp_path / "tasks")
     copy.write_text(Path(worker.__file__).read_text().replace("del sys.path[0]", "pass"))
     monkeypatch.setattr(session, "WORKER", copy)
     assert toolchain.call("about", {"modules": ["loud"], "distributions": []})["python"]

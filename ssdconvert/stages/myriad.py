@@ -1,0 +1,73 @@
+"""Compile for MYRIAD: IR v10 with a DetectionOutput, by the Model Optimizer of 2021.4.2, and the blob of it.
+
+A blob shows that the stick's compiler takes every operation. It does not show what a stick computes.
+"""
+
+import os
+from pathlib import Path
+
+from ssdconvert.ir_contract import check_ready_ir
+from ssdconvert.model_optimizer import conversion_arguments
+from ssdconvert.myriad import FACTS, PRECISION, TOOLCHAIN, Compiled, files_for_myriad
+from ssdconvert.onnx_graph import keep_what_leads_to
+from ssdconvert.originals import Original
+from ssdconvert.recipe import Recipe
+from ssdconvert.tails.detection_output import LEGACY, add_detection_output
+from ssdconvert.toolchains.environment import find
+from ssdconvert.toolchains.session import Session
+from ssdconvert.workspace import temporary_folder_beside
+
+CONVERTING, COMPILING = 1200.0, 1200.0  # seconds: Model Optimizer of 2021 takes its time
+
+
+def compile_for_myriad(recipe: Recipe, original: Original, graph: Path, folder: Path) -> str:
+    """Write IR v10 and blob of an ONNX graph that holds the heads into the build's `folder`; return what was done.
+
+    No blob is left where the stick's compiler refuses the model: that is told in `Compiled`, and judged by
+    verify. Raises MissingDevice without the toolchain, ConversionError where Model Optimizer fails.
+    """
+    import onnx
+
+    session = find(TOOLCHAIN).session("myriad")
+    xml, weights, blob = (folder.absolute() / path for path in files_for_myriad(recipe.name))
+    for path in (xml, weights, blob):
+        path.unlink(missing_ok=True)
+    model = onnx.load(graph)
+    keep_what_leads_to(model.graph, original.heads.names)
+    add_detection_output(
+        model, original.heads, original.default_boxes, recipe.classes, recipe.detections, LEGACY
+    )
+    with temporary_folder_beside(xml.parent) as temporary:
+        source = temporary / "heads.onnx"
+        onnx.save(model, source)
+        _convert(session, recipe, source, temporary / xml.name)
+        check_ready_ir(recipe, PRECISION, temporary / xml.name)
+        told = _compile(session, temporary / xml.name, temporary / blob.name)
+        xml.parent.mkdir(parents=True, exist_ok=True)
+        for path in (weights, xml, *((blob,) if told.blob else ())):
+            os.replace(temporary / path.name, path)
+    told.write(folder / FACTS)
+    blob_told = f"blob {told.blob / 1e6:.1f} MB" if told.blob else f"no blob: {told.problem}"
+    return f"IR v10, {told.operations} operations, {blob_told}"
+
+
+def _convert(session: Session, recipe: Recipe, source: Path, target: Path) -> None:
+    """Write IR v10, FP16."""
+    arguments = conversion_arguments(recipe)
+    name = recipe.input.name
+    request = {
+        "source": str(source),
+        "output": str(target),
+        "input_name": name,
+        "mean_values": arguments["mean_values"][name],
+        "scale_values": arguments["scale_values"][name],
+        "reverse_input_channels": arguments["reverse_input_channels"],
+    }
+    session.ask("convert_to_ir_v10", request, CONVERTING)
+
+
+def _compile(session: Session, xml: Path, blob: Path) -> Compiled:
+    """Ask the stick's plugin for the operations that it knows, and its compiler for a blob."""
+    asked = session.ask("query", {"path": str(xml), "device": "MYRIAD"}, CONVERTING)
+    made = session.ask("compile_blob", {"path": str(xml), "blob": str(blob)}, COMPILING)
+    return Compiled(asked["operations"], tuple(asked["unsupported"]), made["bytes"], made["problem"])

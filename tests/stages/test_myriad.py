@@ -1,0 +1,99 @@
+"""MYRIAD without a stick: IR v10, what its plugin knows, a blob, and the numbers on the CPU of 2021.4.2."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+
+from ssdconvert.build_plan import plan
+from ssdconvert.candidates import candidates_of
+from ssdconvert.errors import MissingDevice
+from ssdconvert.myriad import FACTS, files_for_myriad, read_compiled
+from ssdconvert.report.result import Verification
+from ssdconvert.stages.myriad import compile_for_myriad
+from ssdconvert.stages.verify import verify
+from ssdconvert.toolchains.call import Toolchain
+
+XML, BIN, BLOB = files_for_myriad("tiny")
+
+
+@pytest.fixture(autouse=True)
+def myriad(installed: Callable[[str], Toolchain]) -> Toolchain:
+    return installed("myriad")
+
+
+def judge(tiny: Any, folder: Path, required: tuple[str, ...] = ()) -> Verification:
+    listed = candidates_of(plan(tiny.recipe, None), tiny.original, folder, ["MYRIAD"])
+    candidates = [one for one in listed if one.toolchain]
+    return verify(tiny.recipe, tiny.original, candidates, tiny.pictures, required)
+
+
+def test_from_graph_to_blob(tiny: Any, tmp_path: Path) -> None:
+    told = compile_for_myriad(tiny.recipe, tiny.original, tiny.simplified, tmp_path)
+    compiled = read_compiled(tmp_path / FACTS)
+    assert compiled.unsupported == ()
+    assert compiled.operations > 50
+    assert compiled.blob == (tmp_path / BLOB).stat().st_size > 10_000
+    assert told.startswith(f"IR v10, {compiled.operations} operations, blob ")
+    text = (tmp_path / XML).read_text()
+    assert 'version="10"' in text
+    assert 'type="DetectionOutput"' in text
+    assert str(tmp_path) not in text
+    first = {path: (tmp_path / path).read_bytes() for path in (XML, BIN, BLOB)}
+    compile_for_myriad(tiny.recipe, tiny.original, tiny.simplified, tmp_path)
+    assert first == {path: (tmp_path / path).read_bytes() for path in (XML, BIN, BLOB)}
+
+    result = judge(tiny, tmp_path)
+    here = [check for check in result.checks if check.runtime == "openvino 2021.4.2"]
+    assert {(check.hop, check.device, check.precision, check.status) for check in here} == {
+        ("myriad", "CPU", "FP16", "pass")
+    }
+    assert {check.level for check in here} == {"heads", "detections", "contract"}
+    (there,) = [check for check in result.checks if check.device == "MYRIAD"]
+    assert there.status == "skipped"
+    assert there.reason.startswith(
+        "compiles for MYRIAD, numerics checked on CPU 2021.4.2, not run on a device (blob of "
+    )
+    assert result.verdict == "inconclusive"  # nothing that is deployed has run
+    with pytest.raises(MissingDevice, match="not run on a device"):
+        judge(tiny, tmp_path, ("MYRIAD",))
+
+
+def test_wrong_numbers(tiny: Any, tiny_recipe: Any, tmp_path: Path) -> None:
+    wrong = tiny_recipe(input__mean=[0, 0, 0])
+    compile_for_myriad(wrong, tiny.original, tiny.simplified, tmp_path)
+    result = judge(tiny, tmp_path)
+    assert result.verdict == "fail"
+    assert result.reason.startswith("FP16 IR v10 for MYRIAD on CPU (openvino 2021.4.2): ")
+
+
+def test_an_operation_that_it_does_not_know(tiny: Any, tmp_path: Path) -> None:
+    graph = onnx.load(tiny.simplified).graph
+    first = next(node for node in graph.node if "picture" in node.input)
+    first.input[0] = "bent"
+    graph.node.insert(0, onnx.helper.make_node("Atan", ["picture"], ["bent"], name="bent"))
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=7)
+    onnx.save(model, tmp_path / "bent.onnx")
+    told = compile_for_myriad(tiny.recipe, tiny.original, tmp_path / "bent.onnx", tmp_path)
+    assert "no blob: " in told
+    assert "Atan" in told
+    assert not (tmp_path / BLOB).exists()
+    assert read_compiled(tmp_path / FACTS).unsupported == ("bent (Atan)",)
+    result = judge(tiny, tmp_path)
+    failed = [check for check in result.checks if check.metric == "compiles for MYRIAD"]
+    assert [(check.status, check.output) for check in failed] == [("fail", "file")]
+    assert "Atan" in failed[0].reason
+    (there,) = [check for check in result.checks if check.device == "MYRIAD"]
+    assert there.reason.startswith("does not compile for MYRIAD: ")
+
+
+def test_files_of_an_earlier_recipe_go(tiny: Any, tmp_path: Path) -> None:
+    (tmp_path / BLOB).parent.mkdir()
+    (tmp_path / BLOB).write_text("old")
+    bad = tmp_path / "bad.onnx"
+    bad.write_text("no graph")
+    with pytest.raises(Exception, match="parsing"):
+        compile_for_myriad(tiny.recipe, tiny.original, bad, tmp_path)
+    assert not (tmp_path / BLOB).exists()
