@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ssdconvert.catalog import CatalogEntry
+    from ssdconvert.devices import Machine
     from ssdconvert.recipe import Recipe
     from ssdconvert.report.result import Verification
     from ssdconvert.samples import PictureFile
@@ -23,6 +24,8 @@ def verify(
     devices: str | Sequence[str] = ("CPU",),
     required_devices: str | Sequence[str] = (),
     toolchains: str | Sequence[str] = (),
+    device_config: PathLike | Sequence[PathLike] = (),
+    extensions: PathLike | Sequence[PathLike] = (),
     trace: bool = False,
     output: PathLike | None = None,
     tail: str = "nms",
@@ -38,8 +41,9 @@ def verify(
     numbers. Then a report is written only where `output` names a folder. `images` are pictures or folders
     of them, beside those of the recipe; `toolchains` other versions of OpenVINO (`ssdconvert toolchain list`) that
     run the same files, beside this one; `tail` is what a build puts behind the heads (nms, detection-output or
-    heads); `recipes` folders of more recipes. `fetching` says where files are taken from, by default the user's
-    cache and the network.
+    heads); `recipes` folders of more recipes. `device_config` are settings of the devices, each KEY=VALUE or a
+    file; `extensions` libraries with more operations. `fetching` says where files are taken from, by default the
+    user's cache and the network.
 
     Raises the subclasses of ssdconvert.errors.SsdconvertError that the command line turns into exit codes; a
     wrong model raises nothing.
@@ -52,14 +56,19 @@ def verify(
 
     catalog = Catalog([Path(folder) for folder in _several(recipes)])
     pictures = [Path(image) for image in _several(images)]
-    devices = [str(name) for name in _several(devices)]
-    required_devices = [str(name) for name in _several(required_devices)]
-    toolchains = [str(name) for name in _several(toolchains)]
+    machines = machines_asked_for(
+        [str(name) for name in _several(devices)],
+        [str(name) for name in _several(required_devices)],
+        [str(one) for one in _several(device_config)],
+        [Path(path) for path in _several(extensions)],
+    )
+    required = named_devices([str(name) for name in _several(required_devices)])
+    others = [str(name) for name in _several(toolchains)]
     folder = Path(output) if output is not None else None
     if against is not None:
         entry = catalog.find(str(recipe)) if recipe is not None else None
         return verify_files(
-            Path(model), Path(against), entry, pictures, devices, required_devices, trace, folder, toolchains
+            Path(model), Path(against), entry, pictures, machines, required, trace, folder, others
         )
     refuse_file(str(model), recipe)
     entry = catalog.find(str(model))
@@ -67,12 +76,12 @@ def verify(
     options = BuildOptions(
         folder or Path("build") / entry.recipe.name,
         fetching or FetchOptions(default_cache()),
-        devices=devices_asked_for(devices, required_devices),
-        required_devices=tuple(name.upper() for name in required_devices),
+        machines=machines,
+        required_devices=required,
         rerun=("verify",),
         trace=trace,
         images=pictures_beside(named_pictures(entry), pictures),
-        toolchains=tuple(toolchains),
+        toolchains=tuple(others),
         tail=tail,
     )
     verification = build(entry, options).verification
@@ -90,7 +99,7 @@ def verify_files(
     against: Path,
     entry: "CatalogEntry | None",
     images: Sequence[Path],
-    devices: Sequence[str],
+    machines: "Sequence[Machine]",
     required_devices: Sequence[str],
     trace: bool,
     output: Path | None,
@@ -105,18 +114,53 @@ def verify_files(
     others = running(toolchains)
     own = named_pictures(entry) if entry else embedded_pictures()
     pictures = picture_files([*own, *pictures_beside(own, images)])
-    wanted = devices_asked_for(devices, required_devices)
-    required = [name.upper() for name in required_devices]
     recipe = entry.recipe if entry else None
-    verification, used = compare(model, against, recipe, pictures, wanted, required, trace, others)
+    verification, used = compare(model, against, recipe, pictures, machines, required_devices, trace, others)
     if output is not None:
         _write_report(used, verification, pictures, output)
     return verification
 
 
-def devices_asked_for(devices: Sequence[str], required: Sequence[str]) -> tuple[str, ...]:
-    """Return OpenVINO's names of devices, each once; the CPU where none is asked for."""
-    return tuple(dict.fromkeys(name.upper() for name in (*devices, *required))) or ("CPU",)
+def named_devices(devices: Sequence[str]) -> tuple[str, ...]:
+    """Return OpenVINO's names of devices, each once; RecipeError for one that is misspelt."""
+    from ssdconvert.devices import device_name
+
+    return tuple(dict.fromkeys(str(device_name(name)) for name in devices))
+
+
+def machines_asked_for(
+    devices: Sequence[str],
+    required: Sequence[str],
+    device_config: Sequence[str] = (),
+    extensions: Sequence[Path] = (),
+) -> "tuple[Machine, ...]":
+    """Return each device once, with its settings; the CPU where none is asked for.
+
+    Raises RecipeError for a name that is misspelt, for a setting that a device refuses and for a library that is
+    not there, ConversionError for a library that does not load: before anything is built.
+    """
+    from ssdconvert.device_config import settings_by_device
+    from ssdconvert.devices import Machine
+
+    names = named_devices((*devices, *required)) or ("CPU",)
+    settings = settings_by_device(device_config, names)
+    machines = tuple(Machine(name, tuple(extensions), settings[name]) for name in names)
+    if device_config or extensions:
+        _refuse_wrong_settings(machines)
+    return machines
+
+
+def _refuse_wrong_settings(machines: "Sequence[Machine]") -> None:
+    from contextlib import suppress
+
+    from ssdconvert.errors import MissingDevice
+    from ssdconvert.runners.openvino_core import core_with
+    from ssdconvert.runners.openvino_devices import refuse_settings
+
+    for machine in machines:
+        core = core_with(machine.extensions)
+        with suppress(MissingDevice):  # which the gate tells of
+            refuse_settings(core, machine.device, machine.settings)
 
 
 def refuse_file(model: str, recipe: object) -> None:

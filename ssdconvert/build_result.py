@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ssdconvert.devices import Machine
 from ssdconvert.report.result import Verification
 from ssdconvert.stages.fetch import FetchOptions
 
@@ -15,7 +16,7 @@ class BuildOptions:
     output: Path
     fetch: FetchOptions
     precisions: tuple[str, ...] | None = None
-    devices: tuple[str, ...] = ("CPU",)
+    machines: tuple[Machine, ...] = (Machine(),)
     required_devices: tuple[str, ...] = ()
     rerun: tuple[str, ...] = ()  # stages that run even when they are up to date
     trace: bool = False  # compare inner tensors at every hop

@@ -1,17 +1,18 @@
-"""What is judged against the original: every file on the way to the IR, each IR on each device, published twins."""
+"""What a build has made to judge: every file on the way to the IR, each IR on each device, published twins."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from ssdconvert.build_plan import Plan
+from ssdconvert.candidate import Candidate, Pair, Tensors, simulation_of
+from ssdconvert.devices import Machine
 from ssdconvert.errors import MissingDevice
 from ssdconvert.ir_contract import promises_of
 from ssdconvert.ir_rounding import broken_rounding
 from ssdconvert.myriad import FACTS, PRECISION, TOOLCHAIN, files_for_myriad, is_myriad, read_compiled
 from ssdconvert.originals import Original
-from ssdconvert.outputs import STATIC, TAILS, OutputForm
+from ssdconvert.outputs import STATIC, TAILS
 from ssdconvert.recipe_source import CaffeSource
 from ssdconvert.runners import Runner
 from ssdconvert.runners.inner_tensors import InnerTensors, OnnxTensors, OpenvinoTensors, named_by_operation
@@ -23,56 +24,14 @@ from ssdconvert.toolchains.call import Toolchain
 from ssdconvert.toolchains.environment import find
 from ssdconvert.workspace import EXPORTED
 
-Tensors = Mapping[str, HeadTensor]
 NOT_MADE = "recipes of PyTorch and ONNX models can be made for MYRIAD"
-Pair = tuple[InnerTensors, InnerTensors]
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A file to judge.
-
-    `normalised` says whether it takes the original's input or 0..255, `tensors` where its heads are by our
-    names, `form` how it hands out detections, None where it does not. `is_reference` marks the file that
-    the reference is, in the same engine: it can only agree with itself; `shown` one whose detections the
-    report draws, the first of those that run. `inner` are the tensors of the file that it was made from,
-    which takes the original's input, and its own; None where names are not shared. `promises` reads from the
-    file itself what it should keep: what is broken of each. `not_compared` says in words what of
-    it nothing can be held against: a verdict on it is open. `open_in` opens it in the OpenVINO of a toolchain;
-    `toolchain` is the name of the one that runs it, empty where it is this process.
-    """
-
-    hop: str
-    precision: str
-    device: str
-    normalised: bool
-    open: Callable[[], Runner]
-    tensors: Tensors
-    form: OutputForm | None = STATIC
-    is_reference: bool = False
-    shown: bool = False
-    inner: Pair | None = None
-    promises: Callable[[], Mapping[str, Sequence[str]]] | None = None
-    not_compared: Sequence[str] = ()
-    open_in: Callable[[Toolchain], Runner] | None = None
-    toolchain: str = ""
-
-    def also_in(self, toolchains: Sequence[Toolchain]) -> "Iterator[Candidate]":
-        """Yield this candidate, and the same file as it runs in each toolchain."""
-        yield self
-        for toolchain in toolchains if self.open_in else ():
-            assert self.open_in is not None
-            yield replace(
-                self, open=partial(self.open_in, toolchain), shown=False, inner=None, promises=None,
-                toolchain=toolchain.kind.name,
-            )  # fmt: skip
 
 
 def candidates_of(
     plan: Plan,
     original: Original,
     folder: Path,
-    devices: Sequence[str],
+    machines: Sequence[Machine],
     evidence: Path | None = None,
     toolchains: Sequence[Toolchain] = (),
 ) -> Iterator[Candidate]:
@@ -83,15 +42,14 @@ def candidates_of(
             inner = OnnxTensors(path, original.heads.names, original.quantised)
             yield _graph(hop, plan, original, path, (before, inner) if before else None)
             before = inner
+    sticks = [machine for machine in machines if is_myriad(machine.device)]
     for precision, relative in plan.irs.items():
-        for device in devices:
-            if not is_myriad(device):
-                yield from _ir(plan, original, precision, folder, relative, device, before).also_in(
-                    toolchains
-                )
-    for device in devices:
-        if is_myriad(device):
-            yield from _on_myriad(plan, original, folder, device)
+        for machine in machines:
+            if machine not in sticks:
+                candidate = _ir(plan, original, precision, folder, relative, machine, before)
+                yield from candidate.also_in(toolchains)
+    for machine in sticks:
+        yield from _on_myriad(plan, original, folder, machine)
     if isinstance(plan.recipe.source, CaffeSource) and plan.recipe.source.twin and evidence:
         names = plan.recipe.source.twin.scores, plan.recipe.source.twin.boxes
         tensors = {
@@ -121,27 +79,26 @@ def _ir(
     precision: str,
     folder: Path,
     relative: str,
-    device: str,
+    machine: Machine,
     before: InnerTensors | None,
 ) -> Candidate:
     """Return an IR: one that ssdconvert made has the heads by our names, a ready one by its own."""
     tensors, form = _our_tensors(original), TAILS[plan.tail]
     if original.keeps_outputs and original.own is not None:
         tensors, form = original.tensors, original.own
-    path = folder / relative
+    path, device = folder / relative, machine.device
+    names = [tensor.name for tensor in tensors.values()]
     ready = plan.recipe.source.kind == "ir" and precision == plan.reference_precision
 
-    names = [tensor.name for tensor in tensors.values()]
-
     def opened() -> Runner:
-        return OpenvinoRunner(path, device, names, original.prepare)
+        return OpenvinoRunner(path, device, names, original.prepare, settings=machine.settings)
 
     def opened_in(toolchain: Toolchain) -> Runner:
-        return ToolchainRunner(toolchain, path, device, names, original.prepare)
+        return ToolchainRunner(toolchain, path, device, names, original.prepare, machine.settings)
 
     shown = precision == plan.precisions[0]
     prepare = (lambda model: None) if plan.through_onnx else named_by_operation
-    inner = (before, OpenvinoTensors(path, device, prepare)) if before else None
+    inner = (before, OpenvinoTensors(path, device, prepare, settings=machine.settings)) if before else None
 
     def promises() -> Mapping[str, Sequence[str]]:
         recipe = plan.recipe
@@ -152,23 +109,14 @@ def _ir(
             kept["rounding"] = broken_rounding(full, path)
         return kept
 
+    simulated = simulation_of(path, precision, device, names, original.prepare)
     return Candidate(
-        "ir",
-        precision,
-        device,
-        False,
-        opened,
-        tensors,
-        form,
-        ready,
-        shown,
-        inner,
-        promises,
-        open_in=opened_in,
-    )
+        "ir", precision, device, False, opened, tensors, form, ready, shown, inner, promises,
+        simulated=simulated, open_in=opened_in,
+    )  # fmt: skip
 
 
-def _on_myriad(plan: Plan, original: Original, folder: Path, device: str) -> Iterator[Candidate]:
+def _on_myriad(plan: Plan, original: Original, folder: Path, machine: Machine) -> Iterator[Candidate]:
     """Yield the IR v10 on the stick; before it, as it runs on the CPU of the same OpenVINO.
 
     Where there is no stick, the reason tells what was shown without it.
@@ -177,7 +125,7 @@ def _on_myriad(plan: Plan, original: Original, folder: Path, device: str) -> Ite
     tensors, form = _our_tensors(original), TAILS["detection-output"]
 
     def opened(where: str) -> Runner:
-        return ToolchainRunner(find(TOOLCHAIN), xml, where, list(tensors))
+        return ToolchainRunner(find(TOOLCHAIN), xml, where, list(tensors), settings=machine.settings)
 
     def promises() -> Mapping[str, Sequence[str]]:
         compiled = read_compiled(folder / FACTS)
@@ -186,10 +134,12 @@ def _on_myriad(plan: Plan, original: Original, folder: Path, device: str) -> Ite
 
     def opened_on_stick() -> Runner:
         if not plan.through_onnx:
-            raise MissingDevice(f"not made for {device}: that is done from an ONNX graph", hint=NOT_MADE)
+            raise MissingDevice(
+                f"not made for {machine.device}: that is done from an ONNX graph", hint=NOT_MADE
+            )
         find(TOOLCHAIN)
         try:
-            return opened(device)
+            return opened(machine.device)
         except MissingDevice as error:
             raise MissingDevice(
                 read_compiled(folder / FACTS).shown(error.message), hint=error.hint
@@ -200,7 +150,9 @@ def _on_myriad(plan: Plan, original: Original, folder: Path, device: str) -> Ite
             "myriad", PRECISION, "CPU", False, partial(opened, "CPU"), tensors, form, promises=promises,
             toolchain=TOOLCHAIN,
         )  # fmt: skip
-    yield Candidate("ir", PRECISION, device, False, opened_on_stick, tensors, form, toolchain=TOOLCHAIN)
+    yield Candidate(
+        "ir", PRECISION, machine.device, False, opened_on_stick, tensors, form, toolchain=TOOLCHAIN
+    )
 
 
 def _our_tensors(original: Original) -> Tensors:

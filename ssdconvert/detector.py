@@ -3,10 +3,10 @@
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,19 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssdconvert.deployed import Deployed, Feeding, deployed
+from ssdconvert.devices import Machine
 from ssdconvert.errors import ConversionError, RecipeError, SsdconvertError
 from ssdconvert.label_files import LabelList
 from ssdconvert.model_facts import facts_of_model, facts_of_session
 from ssdconvert.output_rows import UNDERSTOOD, Rows
 from ssdconvert.recipe import Recipe
 from ssdconvert.runners import Arrays
-from ssdconvert.runners.openvino_runner import first_line
+from ssdconvert.runners.openvino_core import core_with, first_line
+from ssdconvert.runners.openvino_devices import refuse_settings
 from ssdconvert.runners.queues import (
     OnnxQueue,
     OpenvinoQueue,
     Queue,
-    configure,
-    core_with,
     read_model,
 )
 from ssdconvert.ssd.preprocess import Pixels, resized
@@ -38,15 +38,6 @@ TYPES: dict[str, Any] = {
 }  # fmt: skip
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What a model runs on: an OpenVINO device, libraries with more operations, settings of the device."""
-
-    device: str = "CPU"
-    extensions: tuple[Path, ...] = ()
-    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -115,7 +106,7 @@ def open_detector(
     """
     machine = machine or Machine()
     core = core_with(machine.extensions)
-    configure(core, machine.device, machine.settings)
+    refuse_settings(core, machine.device, machine.settings)
     ir = read_model(path, core)
     _make_static(ir, path, recipe)
     model = deployed(facts_of_model(ir, path), recipe, feeding or Feeding(), labels)
@@ -126,7 +117,9 @@ def open_detector(
             hint="leave --mean and --scale out, or give a model that takes f32",
             stage="detect",
         )
-    queue = OpenvinoQueue(core, ir, path, machine.device, fed == np.uint8, many or model.batch > 1)
+    queue = OpenvinoQueue(
+        core, ir, path, machine.device, fed == np.uint8, many or model.batch > 1, machine.settings
+    )
     return Detector(model, queue, fed)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from ssdconvert.candidates import Candidate
+from ssdconvert.candidate import Candidate
 from ssdconvert.originals import Original
 from ssdconvert.report.result import SHIPPED, Check
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ssdconvert.recipe import Recipe
-from ssdconvert.report.result import BINS, BINS_A_DECADE, HISTOGRAM_START, Check
+from ssdconvert.report.result import BINS, BINS_A_DECADE, HISTOGRAM_START, SIMULATED, Check
 from ssdconvert.runners import Arrays
 from ssdconvert.ssd.boxes import FloatArray
 from ssdconvert.ssd.heads import CLASS_PROBABILITIES, DECODED_BOXES, Heads, UnknownHeads, relative_error
@@ -74,7 +74,7 @@ def loose_limits(recipe: Recipe, checks: Sequence[Check]) -> Iterator[str]:
 
 def _limit_of(check: Check) -> str | None:
     """Return which limit of a recipe a check is judged by, None for those that it cannot change."""
-    if check.hop == "control" or check.output in ("own heads", "nearer than any mistake"):
+    if check.hop in ("control", SIMULATED) or check.output in ("own heads", "nearer than any mistake"):
         return None
     if check.level == "heads":
         return "heads"
@@ -84,6 +84,11 @@ def _limit_of(check: Check) -> str | None:
 def limits_between(recipe: Recipe, *precisions: str) -> GateLimits:
     """Return the limits for files of several precisions beside each other: those of the roughest."""
     return limits_of(recipe, max(precisions, key=list(DEFAULT_LIMITS).index))
+
+
+def precision_of_arithmetic(told: str) -> str:
+    """Return the precision whose limits fit an engine's type, as a runner tells it: of several the roughest."""
+    return "FP16" if {"f16", "bf16"} & {*told.replace(",", " ").split()} else "FP32"
 
 
 @dataclass(frozen=True)

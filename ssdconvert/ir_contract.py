@@ -16,7 +16,7 @@ from ssdconvert.ir_graph import suppression_of
 from ssdconvert.ir_rule import broken_detection_output, broken_rule, broken_tail
 from ssdconvert.outputs import DETECTION_OUT, DETECTION_ROWS, STATIC, OutputForm, form_of, output_shapes
 from ssdconvert.recipe import Recipe
-from ssdconvert.runners.openvino_runner import first_line
+from ssdconvert.runners.openvino_core import first_line
 
 WEIGHT_TYPES = {"FP32": ("f32",), "FP16": ("f16",), "INT8": ("i8", "u8")}
 BOXES_AND_LABELS = ("boxes", "labels")

@@ -9,19 +9,18 @@ from typing import Any
 from xml.parsers.expat import ExpatError, ParserCreate
 
 from ssdconvert.errors import ConversionError
+from ssdconvert.runners.openvino_core import new_core
 from ssdconvert.runners.openvino_runner import unreadable
 
 PAIR = "an IR is a pair of .xml and .bin from one release: get both again"
 
 
 def read_ir(xml: Path, core: Any = None) -> Any:
-    """Return the openvino.Model of an .xml and the .bin beside it; `core` may know more operations than others.
+    """Return the openvino.Model of an .xml and the .bin beside it, read by `core` or by a new one.
 
     Raises ConversionError where one is missing, the .xml is damaged, or the .bin has not exactly the
     bytes that the .xml counts on.
     """
-    import openvino
-
     weights = xml.with_suffix(".bin")
     for path in (xml, weights):
         if not path.is_file():
@@ -30,7 +29,7 @@ def read_ir(xml: Path, core: Any = None) -> Any:
     if actual != needed:
         raise _refused(f"{weights} has {actual} bytes, expected {needed} of {xml.name}")
     try:
-        return (core or openvino.Core()).read_model(xml)
+        return (core or new_core()).read_model(xml)
     except RuntimeError as error:
         raise unreadable(xml, error) from error
 

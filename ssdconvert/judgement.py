@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from ssdconvert.candidates import Candidate
+from ssdconvert.candidate import Candidate
 from ssdconvert.gate_limits import GateLimits, head_errors, limits_between, limits_of
 from ssdconvert.originals import Original
 from ssdconvert.recipe import Recipe
@@ -43,24 +43,25 @@ def checks_against(
     found: Detections | None,
 ) -> Iterator[Check]:
     """Hold heads and detections against the reference's; `found` is None where the outputs are none."""
-    limits = limits_between(recipe, candidate.precision, original.precision)
+    limits = limits_between(recipe, *candidate.precisions, original.precision)
     if candidate.is_reference:
         return
     # what rounded weights cost is bounded on what the network was trained on, not on black or on noise
-    rounded = candidate.precision != "FP32" and is_generated(reference.sample)
+    rounded = candidate.rounded and is_generated(reference.sample)
     heads = {ours: tensor.read(outputs[tensor.name]) for ours, tensor in candidate.tensors.items()}
     # heads in order of score are rows of other cells in another run
     if not original.in_order_of_score and not rounded:
-        yield from _head_checks(replace(base, level="heads"), original, reference, heads, limits)
+        yield from head_checks(replace(base, level="heads"), original, reference, heads, limits)
     if found is None:
         return
     if heads and all(array.shape == reference.heads[name].shape for name, array in heads.items()):
-        yield from _own_heads_checks(base, recipe, original, heads, found, not rounded)
+        follows = limits_of_following(recipe, candidate.computed_in, candidate.precision, original.precision)
+        yield from _own_heads_checks(base, recipe, original, heads, found, not rounded, follows)
     if not rounded:
         yield from detection_checks(base, recipe, reference, found, limits)
 
 
-def _head_checks(
+def head_checks(
     base: Check, original: Original, reference: Reference, heads: Arrays, limits: GateLimits
 ) -> Iterator[Check]:
     """Compare heads with the original's, as tensors."""
@@ -85,31 +86,34 @@ def head_distances(
     recipe: Recipe, original: Original, candidate: Candidate, reference: Reference, outputs: Arrays
 ) -> dict[str, float]:
     """Return how far each head is from the reference's, in the measure of the candidate's limits."""
-    limits = limits_between(recipe, candidate.precision, original.precision)
+    limits = limits_between(recipe, *candidate.precisions, original.precision)
     heads = {ours: tensor.read(outputs[tensor.name]) for ours, tensor in candidate.tensors.items()}
     if not heads or any(array.shape != reference.heads[name].shape for name, array in heads.items()):
         return {}
     return {error.head: error.value for error in head_errors(limits, original.heads, reference.heads, heads)}
 
 
-def limits_of_following(recipe: Recipe, *precisions: str) -> GateLimits:
+def limits_of_following(recipe: Recipe, computed_in: str, *precisions: str) -> GateLimits:
     """Return how exactly detections follow from the heads of the same run, whatever the weights are.
 
-    Scores do as in FP32 at any precision, so that a wrong threshold cannot hide in what rounded weights may
-    cost. Default boxes are rounded with the weights: in 8 bits they are of 16.
+    Scores do as in the arithmetic's precision, so that a wrong threshold cannot hide in what rounded weights
+    may cost. Default boxes are rounded with the weights: in 8 bits they are of 16.
     """
+    precisions = (computed_in, *precisions)
     rounded = limits_between(recipe, *("FP32" if precision == "FP32" else "FP16" for precision in precisions))
-    return replace(limits_of(recipe, "FP32"), iou=min(rounded.iou, limits_between(recipe, *precisions).iou))
+    return replace(
+        limits_of(recipe, computed_in), iou=min(rounded.iou, limits_between(recipe, *precisions).iou)
+    )
 
 
 def _own_heads_checks(
-    base: Check, recipe: Recipe, original: Original, heads: Arrays, found: Detections, places: bool
-) -> Iterator[Check]:
+    base: Check, recipe: Recipe, original: Original, heads: Arrays, found: Detections, places: bool,
+    follows: GateLimits,
+) -> Iterator[Check]:  # fmt: skip
     """Hold detections against the heads of the same run, with `places` also where exactly their boxes are.
 
     Not where default boxes are rounded and boxes may be of any size: on noise the smallest overlap by 0.93.
     """
-    follows = limits_of_following(recipe, base.precision, original.precision)
     probabilities, boxes = original.heads.decoded(heads)
     result = match(probabilities, boxes, recipe.detections, Tolerance(follows.score, follows.iou), found)
     base = replace(base, level="detections", output="own heads", statistics={"matched": result.matched})

@@ -8,7 +8,8 @@ import numpy as np
 
 from ssdconvert.catalog import SUFFIXES as RECIPE_SUFFIXES
 from ssdconvert.catalog import Catalog
-from ssdconvert.detector import Detector, Machine, open_detector, open_onnx
+from ssdconvert.detector import Detector, open_detector, open_onnx
+from ssdconvert.devices import Machine
 from ssdconvert.drawing import in_pixels
 from ssdconvert.errors import RecipeError
 from ssdconvert.model_given import MODEL_FILES, model_given

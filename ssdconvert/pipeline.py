@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 from ssdconvert.build_plan import PRECISIONS, Plan, plan
 from ssdconvert.build_result import BuildOptions, BuildResult, StageResult
 from ssdconvert.catalog import CatalogEntry
+from ssdconvert.device_config import told_of
+from ssdconvert.devices import Machine
 from ssdconvert.myriad import FACTS, FOLDER, PRECISION, TOOLCHAIN, files_for_myriad, is_myriad
 from ssdconvert.pictures import named_pictures, read_picture
 from ssdconvert.report.result import verification_from_json
+from ssdconvert.runners.openvino_core import extensions_in_use
 from ssdconvert.source_files import SourceFiles, fetched_files, stand_in_files
 from ssdconvert.stage_runner import REPORTS, StageRunner
 from ssdconvert.toolchains import kind_of
@@ -53,7 +57,9 @@ def build(
     workspace = Workspace(options.output)
     with workspace.locked(on_wait):
         workspace.claim(entry.recipe.name)
-        return _Build(entry, planned, options, workspace, on_stage).run(until)
+        extensions = {path for machine in options.machines for path in machine.extensions}
+        with extensions_in_use(sorted(extensions)):
+            return _Build(entry, planned, options, workspace, on_stage).run(until)
 
 
 def _digest_or_nothing(path: Path) -> str:
@@ -62,6 +68,13 @@ def _digest_or_nothing(path: Path) -> str:
         return digest_of(path)
     except OSError:
         return ""
+
+
+def _inputs_of(machine: Machine) -> list[Any]:
+    """Return what a machine is told, with the digests of the files that it is given."""
+    named = (Path(value) for value in machine.settings.values())
+    files = [*(path for path in named if path.is_file()), *machine.extensions]
+    return [dict(machine.settings), [digest_of(path) for path in files]]
 
 
 class _Build:
@@ -248,7 +261,7 @@ class _Build:
     def _myriad(self) -> None:
         """Make what MYRIAD needs, where it is asked for: IR v10 and a blob."""
         files = files_for_myriad(self.recipe.name)
-        if not any(map(is_myriad, self.options.devices)):
+        if not any(is_myriad(machine.device) for machine in self.options.machines):
             for path in (*files, FACTS):  # of an earlier build
                 self.workspace.path(path).unlink(missing_ok=True)
             return
@@ -284,11 +297,12 @@ class _Build:
             from ssdconvert.stages.verify import verify
 
             evidence = self.source.evidence.path if self.source.evidence else None
+            machines = self.options.machines
             candidates = candidates_of(
                 self.plan,
                 self.original,
                 self.workspace.folder,
-                self.options.devices,
+                machines,
                 evidence,
                 running(self.options.toolchains),
             )
@@ -301,6 +315,7 @@ class _Build:
                 required,
                 self.options.trace,
             )
+            verification = replace(verification, **told_of(machines))
             self.result.verification = verification
             write_json(path("report.json"), verification.to_json())
             return f"{verification.verdict}, {len(verification.checks)} checks"
@@ -319,7 +334,8 @@ class _Build:
             **self._part("input", "detections", "limits"),
             "pictures": self._verified_picture_digests(),
             "tail": self.plan.tail,
-            "devices": list(self.options.devices),
+            "devices": [machine.device for machine in self.options.machines],
+            "settings": [_inputs_of(machine) for machine in self.options.machines],
             "required_devices": list(self.options.required_devices),
             "toolchains": {name: kind_of(name).pins() for name in self.options.toolchains},
             "tools": tool_versions(),
@@ -376,7 +392,12 @@ class _Build:
         started = time.monotonic()
         with self.stages.failing("manifest", started):
             self.result.artefacts = artefact_entries(self.workspace, self._artefacts())
-            gate = {"pictures": self._verified_picture_digests(), "devices": list(self.options.devices)}
+            machines = self.options.machines
+            gate = {
+                "pictures": self._verified_picture_digests(),
+                "devices": [machine.device for machine in machines],
+                **told_of(machines),
+            }
             document = manifest_document(
                 self.recipe,
                 self.source.files,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from ssdconvert.candidates import Candidate
+from ssdconvert.candidate import Candidate
 from ssdconvert.errors import SsdconvertError
 from ssdconvert.gate_limits import limits_between
 from ssdconvert.originals import Original
@@ -47,7 +47,7 @@ def _traces(
 
 def _trace(recipe: Recipe, candidate: Candidate, sample: Sample, original: Original) -> HopTrace:
     """Trace one candidate. What goes wrong here is told in the trace: the verdict stands without it."""
-    limits = limits_between(recipe, candidate.precision, original.precision)
+    limits = limits_between(recipe, *candidate.precisions, original.precision)
     base = HopTrace(
         candidate.hop, candidate.precision, candidate.device, sample.name, limits.heads,
         summed=limits.share is not None,

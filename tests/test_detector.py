@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from ssdconvert.deployed import Feeding
-from ssdconvert.detector import Machine, detected, open_detector
+from ssdconvert.detector import detected, open_detector
+from ssdconvert.devices import Machine
 from ssdconvert.errors import ConversionError, MissingDevice, RecipeError
 from ssdconvert.runners.queues import AHEAD, OpenvinoQueue
 
@@ -157,8 +158,8 @@ def test_a_setting_that_the_device_refuses(model_giving: Callable[..., Path], ke
 def test_a_missing_device(model_giving: Callable[..., Path]) -> None:
     path = model_giving(THREE, means="scores")
     for settings in ({}, {"NUM_STREAMS": "1"}):
-        with pytest.raises(MissingDevice, match="no device NOSUCH"):
-            open_detector(path, machine=Machine("NOSUCH", settings=settings))
+        with pytest.raises(MissingDevice, match="no device MYRIAD"):
+            open_detector(path, machine=Machine("MYRIAD", settings=settings))
 
 
 def test_mean_and_scale_of_whole_numbers_are_refused(model_giving: Callable[..., Path]) -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ssdconvert.device_config import read_settings
+from ssdconvert.device_config import read_settings, settings_by_device, told_of
+from ssdconvert.devices import Machine
 from ssdconvert.errors import RecipeError
 
 
@@ -47,3 +48,47 @@ def test_what_is_none(tmp_path: Path, content: bytes | None, problem: str) -> No
     with pytest.raises(RecipeError, match="config") as refused:
         read_settings([str(path)], "CPU")
     assert problem in refused.value.message
+
+
+def test_each_of_several_devices_gets_what_is_meant_for_it(tmp_path: Path) -> None:
+    sections = tmp_path / "sections.json"
+    sections.write_text('{"GPU": {"A": 1}, "GPU.1": {"B": "x"}, "AUTO": {"C": true}}')
+    devices = ["CPU", "GPU", "GPU.0", "GPU.1", "AUTO:GPU,CPU"]
+    assert settings_by_device([str(sections), "D=2"], devices) == {
+        "CPU": {"D": "2"},
+        "GPU": {"A": "1", "D": "2"},
+        "GPU.0": {"A": "1", "D": "2"},
+        "GPU.1": {"B": "x", "D": "2"},
+        "AUTO:GPU,CPU": {"C": "true", "D": "2"},
+    }
+    with pytest.raises(RecipeError, match=r"settings for GPU, GPU\.1, AUTO, and none for CPU, NPU"):
+        settings_by_device([str(sections)], ["CPU", "NPU"])
+
+
+@pytest.mark.parametrize("content", ["<CustomLayer/>", '<?xml version="1.0"?>\n<a/>', "\ufeff<a/>"])
+def test_xml_describes_kernels_for_those_that_take_them(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "kernels.xml"
+    path.write_text(content, "utf-8")
+    settings = settings_by_device([str(path)], ["CPU", "GPU.1", "MYRIAD"])
+    assert settings["CPU"] == {}
+    assert settings["GPU.1"] == {"CONFIG_FILE": str(path)}
+    assert settings["MYRIAD"] == {"MYRIAD_CUSTOM_LAYERS": str(path)}
+    for devices in (["CPU"], ["AUTO:GPU,CPU", "NPU"]):
+        with pytest.raises(RecipeError, match="kernels for GPU and MYRIAD, not for") as refused:
+            settings_by_device([str(path)], devices)
+        assert refused.value.exit_code == 2
+
+
+def test_a_report_tells_no_folder(tmp_path: Path) -> None:
+    machines = [
+        Machine(
+            "GPU",
+            (tmp_path / "my.so",),
+            {"CONFIG_FILE": str(tmp_path / "k.xml"), "CACHE_DIR": "C:\\me\\cache"},
+        ),
+        Machine("CPU", (tmp_path / "my.so",), {}),
+    ]
+    assert told_of(machines) == {
+        "settings": {"GPU": {"CONFIG_FILE": "k.xml", "CACHE_DIR": "cache"}},
+        "extensions": ("my.so",),
+    }

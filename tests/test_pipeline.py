@@ -8,6 +8,7 @@ import pytest
 
 from ssdconvert.build_result import BuildOptions, BuildResult
 from ssdconvert.catalog import Catalog, shipped_recipes_folder
+from ssdconvert.devices import Machine
 from ssdconvert.errors import ConversionError, MissingDevice, RecipeError
 from ssdconvert.pipeline import STAGES, build
 from ssdconvert.resources import package_file
@@ -43,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pipeline")
     result = built("ssd-demo", folder)
     assert result.verdict == "pass"
-    assert [stage.name for stage in result.stages] == list(STAGES)
+    assert [stage.name for stage in result.stages] == [name for name in STAGES if name != "myriad"]
     return folder
 
 
@@ -86,7 +87,7 @@ def test_building_twice_gives_the_same_bytes(folder: Path) -> None:
 def test_an_unchanged_recipe_runs_no_stage_again(copy: Path) -> None:
     before = artefacts(copy / "out")
     result = built("ssd-demo", copy)
-    assert statuses(result) == dict.fromkeys(set(STAGES) - {"load", "manifest"}, "cached") | {
+    assert statuses(result) == dict.fromkeys(set(STAGES) - {"load", "myriad", "manifest"}, "cached") | {
         "manifest": "done"
     }
     assert result.verdict == "pass"
@@ -213,13 +214,19 @@ def test_a_lower_precision_alone_is_backed_by_fp32(copy: Path, monkeypatch: pyte
 
 def test_a_device_that_was_absent_is_asked_for_again(copy: Path) -> None:
     def on(*devices: str, required: tuple[str, ...] = ()) -> BuildResult:
-        options = BuildOptions(copy / "out", FetchOptions(copy / "cache"), None, devices, required)
+        options = BuildOptions(
+            copy / "out",
+            FetchOptions(copy / "cache"),
+            None,
+            tuple(map(Machine, (*devices, *required))),
+            required,
+        )
         return build(Catalog().find("ssd-demo"), options)
 
-    assert on("CPU", "NOSUCH").verdict == "pass"
-    assert statuses(on("CPU", "NOSUCH"))["verify"] == "done"
+    assert on("CPU", "MYRIAD").verdict == "pass"
+    assert statuses(on("CPU", "MYRIAD"))["verify"] == "done"
     with pytest.raises(MissingDevice):
-        on("CPU", "NOSUCH", required=("NOSUCH",))
+        on("CPU", "MYRIAD", required=("MYRIAD",))
 
 
 def test_a_folder_of_another_recipe_is_refused(copy: Path, recipe: Path) -> None:

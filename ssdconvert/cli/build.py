@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ssdconvert.api import devices_asked_for
+from ssdconvert.api import machines_asked_for, named_devices
 from ssdconvert.cli.options import (
     Settings,
     device_option,
@@ -16,6 +16,7 @@ from ssdconvert.cli.options import (
     precision_option,
     recipe_options,
     require_device_option,
+    settings_options,
     stand_in_option,
     tail_option,
     toolchain_option,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 @device_option
 @require_device_option
 @toolchain_option
+@settings_options
 @stand_in_option
 @fetch_options
 @recipe_options
@@ -115,6 +117,8 @@ def run_recipe(
     precisions: Sequence[str] = (),
     devices: Sequence[str] = (),
     required: Sequence[str] = (),
+    device_config: Sequence[str] = (),
+    extensions: Sequence[Path] = (),
     rerun: tuple[str, ...] = (),
     stand_in: bool = False,
     many: bool = False,
@@ -139,8 +143,8 @@ def run_recipe(
         output or Path("build") / entry.recipe.name,
         fetching,
         tuple(precision.upper() for precision in precisions) or None,
-        devices_asked_for(devices, required),
-        tuple(name.upper() for name in required),
+        machines_asked_for(devices, required, device_config, extensions),
+        named_devices(required),
         rerun,
         trace,
         images=pictures_beside(named_pictures(entry), images),

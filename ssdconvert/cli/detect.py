@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ssdconvert.cli.options import Settings, detect_output_options, recipe_options
+from ssdconvert.cli.options import Settings, detect_output_options, extension_option, recipe_options
 from ssdconvert.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -46,17 +46,11 @@ def _resize(_: Any, option: click.Parameter, value: str | None) -> dict[str, str
 @click.option("-m", "--model", help="MODEL, as an option.")
 @click.option("-i", "--input", "inputs", multiple=True, help="IMAGE, as an option; repeatable.")
 @click.option("-d", "--device", default="CPU", show_default=True, help="OpenVINO device.")
-@click.option(
-    "-l",
-    "--extension",
-    "extensions",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="Library with more operations; repeatable.",
-)
+@extension_option
 @click.option(
     "-c",
     "--config",
+    "--device-config",
     "configurations",
     multiple=True,
     help="Setting of the device: KEY=VALUE, or a file of such; repeatable.",

@@ -12,8 +12,9 @@ import click
 from ssdconvert.cli.options import Settings
 from ssdconvert.cli.render import found_text, seen_text
 from ssdconvert.deployed import Feeding
-from ssdconvert.detector import Detector, Machine, open_detector
+from ssdconvert.detector import Detector, open_detector
 from ssdconvert.device_config import read_settings
+from ssdconvert.devices import Machine, device_name
 from ssdconvert.errors import RecipeError, SsdconvertError
 from ssdconvert.label_files import LabelList, read_labels
 from ssdconvert.model_given import expanded, model_given
@@ -41,7 +42,7 @@ def run_detect(
     path, recipe = model_given(model, catalog, options["recipe_name"], options["precision"])
     labels = read_labels(options["labels"]) if options["labels"] else None
     targets, many = _targets(images, options)
-    device = options["device"].upper()
+    device = str(device_name(options["device"]))
     machine = Machine(device, options["extensions"], read_settings(options["configurations"], device))
     detector = open_detector(path, recipe, _feeding(options), labels, machine, len(targets) > 1)
     _tell_model(settings, detector, options["sample_log"])

@@ -118,6 +118,19 @@ def cache_option(command: Command) -> Command:
     return wrapped  # type: ignore[return-value]
 
 
+def settings_options(command: Command) -> Command:
+    """Add -c and -l, what OpenVINO is told beside the model; the command gets `device_config` and `extensions`."""
+    config = click.option(
+        "-c",
+        "--device-config",
+        "device_config",
+        metavar="KEY=VALUE|FILE",
+        multiple=True,
+        help="Setting of the devices, or a file of such: lines, JSON, XML of kernels; repeatable.",
+    )
+    return config(extension_option(command))
+
+
 def fetch_options(command: Command) -> Command:
     """Add --mirror, --offline, --locked and --cache; the command gets them as `fetching`."""
 
@@ -138,6 +151,14 @@ def fetch_options(command: Command) -> Command:
     return wrapped  # type: ignore[return-value]
 
 
+extension_option = click.option(
+    "-l",
+    "--extension",
+    "extensions",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Library with more operations; repeatable.",
+)
 stand_in_option = click.option(
     "--stand-in",
     is_flag=True,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ssdconvert.api import refuse_file, verify_files
+from ssdconvert.api import machines_asked_for, named_devices, refuse_file, verify_files
 from ssdconvert.cli.build import raise_unless_right, run_recipe
 from ssdconvert.cli.options import (
     Settings,
@@ -15,6 +15,7 @@ from ssdconvert.cli.options import (
     output_options,
     recipe_options,
     require_device_option,
+    settings_options,
     stand_in_option,
     tail_option,
     toolchain_option,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 @require_device_option
 @toolchain_option
 @tail_option
+@settings_options
 @stand_in_option
 @fetch_options
 @recipe_options
@@ -106,8 +108,8 @@ def _compared(
         against,
         entry,
         options["images"],
-        options["devices"],
-        options["required"],
+        machines_asked_for(*(options[key] for key in ("devices", "required", "device_config", "extensions"))),
+        named_devices(options["required"]),
         options["trace"],
         options["output"],
         options["toolchains"],

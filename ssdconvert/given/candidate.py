@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ssdconvert.candidates import Candidate, Pair
+from ssdconvert.candidate import Candidate, Pair, simulation_of
+from ssdconvert.devices import Machine
 from ssdconvert.errors import ConversionError, RecipeError
 from ssdconvert.given.derived_recipe import DerivedRecipe, takes_pixels, tensors_in_common
 from ssdconvert.given.file import (
@@ -37,7 +38,7 @@ from ssdconvert.toolchains.call import Toolchain
 Tensors = Mapping[str, HeadTensor]
 
 
-def candidate_of(recipe: Recipe, path: Path, device: str, original: Original) -> Candidate:
+def candidate_of(recipe: Recipe, path: Path, machine: Machine, original: Original) -> Candidate:
     """Return the file to judge; `tensors` are empty where no heads of the original's kind can be found.
 
     Raises as `original_of`, and RecipeError for a file that has neither heads nor detections.
@@ -54,7 +55,7 @@ def candidate_of(recipe: Recipe, path: Path, device: str, original: Original) ->
             stage=STAGE,
         )
     names = [tensor.name for tensor in tensors.values()]
-    on = device if given.is_ir else "CPU"
+    on = machine if given.is_ir else Machine()
 
     def opened_in(toolchain: Toolchain) -> Runner:
         return given.runner_in(toolchain, recipe.input.name, names, on, prepare)
@@ -62,7 +63,7 @@ def candidate_of(recipe: Recipe, path: Path, device: str, original: Original) ->
     return Candidate(
         "ir" if given.is_ir else "model",
         given.precision,
-        on,
+        on.device,
         not takes_pixels(recipe, given),
         lambda: given.runner(recipe.input.name, names, on, prepare),
         tensors,
@@ -72,6 +73,7 @@ def candidate_of(recipe: Recipe, path: Path, device: str, original: Original) ->
         inner=_inner(recipe, given, on, original, tensors, prepare),
         promises=_promises(recipe, given, form, original),
         not_compared=_not_compared(given, form, names),
+        simulated=simulation_of(path, given.precision, on.device, names, prepare) if given.is_ir else None,
         open_in=opened_in if given.is_ir else None,
     )
 
@@ -208,7 +210,7 @@ def _is_the_same(given: GivenFile, original: Original) -> bool:
 
 
 def _inner(
-    recipe: Recipe, given: GivenFile, device: str, original: Original, tensors: Tensors, prepare: Prepare
+    recipe: Recipe, given: GivenFile, on: Machine, original: Original, tensors: Tensors, prepare: Prepare
 ) -> Pair | None:
     """Return the inner tensors of both files where they share names; see `Candidate.inner`."""
     if original.inner is None:
@@ -218,7 +220,7 @@ def _inner(
     if (network and given.is_ir) or (caffe and not given.is_ir):
         return None  # names of modules are in the graph exported of them, names of layers in an IR
     if caffe:  # whose layers name the operations
-        own = given.inner(recipe.input.name, {}, device, named_by_operation)
+        own = given.inner(recipe.input.name, {}, on, named_by_operation)
     else:
-        own = given.inner(recipe.input.name, tensors, device, prepare)
+        own = given.inner(recipe.input.name, tensors, on, prepare)
     return original.inner(given.path), own

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ssdconvert.device_config import told_of
+from ssdconvert.devices import Machine
 from ssdconvert.errors import RecipeError
 from ssdconvert.given.candidate import candidate_of
 from ssdconvert.given.derived_recipe import recipe_from
 from ssdconvert.given.original import original_of
 from ssdconvert.recipe import Recipe
 from ssdconvert.report.result import SHIPPED, Check, Verification
+from ssdconvert.runners.openvino_core import extensions_in_use
 from ssdconvert.samples import PictureFile
 from ssdconvert.stages.verify import verify
 from ssdconvert.toolchains.call import Toolchain
@@ -20,7 +23,7 @@ def verify_files(
     against: Path,
     recipe: Recipe | None,
     pictures: Sequence[PictureFile],
-    devices: Sequence[str] = ("CPU",),
+    machines: Sequence[Machine] = (Machine(),),
     required_devices: Sequence[str] = (),
     trace_all: bool = False,
     toolchains: Sequence[Toolchain] = (),
@@ -30,26 +33,51 @@ def verify_files(
     Without a recipe both are fed the same numbers, and what detections mean is read from `against`. Raises
     RecipeError and ConversionError where one of the files cannot be taken at all.
     """
-    on_a_graph = model.suffix.lower() == ".onnx"
-    elsewhere = [*sorted({*devices, *required_devices} - {"CPU"}), *(one.kind.name for one in toolchains)]
-    if on_a_graph and elsewhere:
-        raise RecipeError(
-            f"{model.name} is asked to run on {', '.join(elsewhere)}, and an ONNX file runs in ONNX Runtime on the CPU",
-            hint="give an IR, or leave devices and toolchains out",
-            stage="verify",
+    if model.suffix.lower() == ".onnx":
+        _refuse_machines(model, machines, toolchains)
+    with extensions_in_use(sorted({path for machine in machines for path in machine.extensions})):
+        result, used = _judged(
+            model, against, recipe, pictures, machines, required_devices, trace_all, toolchains
         )
+    name = recipe.name if recipe else ""
+    told = told_of(machines)
+    return replace(result, model=model.name, against=against.name, recipe=name, **told), used
+
+
+def _judged(
+    model: Path, against: Path, recipe: Recipe | None, pictures: Sequence[PictureFile],
+    machines: Sequence[Machine], required_devices: Sequence[str], trace_all: bool,
+    toolchains: Sequence[Toolchain],
+) -> tuple[Verification, Recipe]:  # fmt: skip
     used = recipe or recipe_from(model, against)
     original = original_of(used, against)
     candidates = [
         candidate
-        for device in devices
-        for candidate in candidate_of(used, model, device, original).also_in(toolchains)
+        for machine in machines
+        for candidate in candidate_of(used, model, machine, original).also_in(toolchains)
     ]
     result = verify(used, original, candidates, pictures, required_devices, trace_all)
     if all(candidate.is_reference for candidate in candidates):
         result = replace(result, checks=(*result.checks, *_of_itself(result)))
-    name = recipe.name if recipe else ""
-    return replace(result, model=model.name, against=against.name, recipe=name), used
+    return result, used
+
+
+def _refuse_machines(model: Path, machines: Sequence[Machine], toolchains: Sequence[Toolchain]) -> None:
+    """Raise RecipeError for devices, what they are told, and other versions of OpenVINO where none is used."""
+    others = [machine.device for machine in machines if machine.device != "CPU"]
+    others += [toolchain.kind.name for toolchain in toolchains]
+    if others:
+        raise RecipeError(
+            f"{model.name} is asked to run on {', '.join(others)}, and an ONNX file runs in ONNX Runtime on the CPU",
+            hint="give an IR, or leave devices and toolchains out",
+            stage="verify",
+        )
+    if any(machine.settings or machine.extensions for machine in machines):
+        raise RecipeError(
+            f"{model.name} runs in ONNX Runtime, which takes no settings and extensions of OpenVINO",
+            hint="give an IR, or leave them out",
+            stage="verify",
+        )
 
 
 def _of_itself(result: Verification) -> list[Check]:

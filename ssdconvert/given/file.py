@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ssdconvert.devices import Machine
 from ssdconvert.errors import ConversionError
 from ssdconvert.outputs import OutputForm, form_of, unknown_form
 from ssdconvert.recipe import Recipe
@@ -23,6 +24,7 @@ SUFFIXES = (".onnx", ".xml")
 FOLLOWED = ("DetectionOutput", "NonMaxSuppression")
 SUPPRESSES = (*FOLLOWED, "MatrixNms", "MulticlassNms")
 STAGE = "verify"
+HERE = Machine()
 
 Prepare = Callable[[Any], Any]
 
@@ -82,7 +84,11 @@ class GivenFile:
         return unknown_form(self.outputs) if known is None and self.suppressing else known
 
     def runner(
-        self, input_name: str, extra: Sequence[str] = (), device: str = "CPU", prepare: Prepare = unprepared
+        self,
+        input_name: str,
+        extra: Sequence[str] = (),
+        on: Machine = HERE,
+        prepare: Prepare = unprepared,
     ) -> Runner:
         """Return the file in its engine, fed by an input of any name."""
         from ssdconvert.runners.onnx_runner import OnnxRunner
@@ -90,32 +96,32 @@ class GivenFile:
 
         runner: Runner
         if self.is_ir:
-            runner = OpenvinoRunner(self.path, device, extra, prepare)
+            runner = OpenvinoRunner(self.path, on.device, extra, prepare, settings=on.settings)
         else:
             runner = OnnxRunner(self.path, extra, exact=self.precision == "INT8")
         return runner if input_name == self.image else FedAs(runner, self.image)
 
     def runner_in(
-        self, toolchain: Toolchain, input_name: str, extra: Sequence[str], device: str, prepare: Prepare
+        self, toolchain: Toolchain, input_name: str, extra: Sequence[str], on: Machine, prepare: Prepare
     ) -> Runner:
         """Return an IR in the OpenVINO of a toolchain, fed by an input of any name."""
         from ssdconvert.runners.toolchain_runner import ToolchainRunner
 
-        runner = ToolchainRunner(toolchain, self.path, device, extra, prepare)
+        runner = ToolchainRunner(toolchain, self.path, on.device, extra, prepare, on.settings)
         return runner if input_name == self.image else FedAs(runner, self.image)
 
     def inner(
         self,
         input_name: str,
         heads: Mapping[str, HeadTensor],
-        device: str = "CPU",
+        on: Machine = HERE,
         prepare: Prepare = unprepared,
     ) -> InnerTensors:
         """Return its inner tensors up to `heads`, its outputs if there are none, fed by an input of any name."""
         tensors: InnerTensors
         names = [head.name for head in heads.values()]
         if self.is_ir:
-            tensors = OpenvinoTensors(self.path, device, prepare, names)
+            tensors = OpenvinoTensors(self.path, on.device, prepare, names, on.settings)
         else:
             ours = {head.name: name for name, head in heads.items() if head.layout == "rows"}
             tensors = OnnxTensors(self.path, names or list(self.outputs), self.precision == "INT8", ours)

@@ -13,6 +13,7 @@ from ssdconvert.report import words
 from ssdconvert.report.comparison import PictureRow
 from ssdconvert.report.plots import depth_curve, histogram
 from ssdconvert.report.result import (
+    SHIPPED,
     Check,
     HopTrace,
     Verification,
@@ -81,6 +82,7 @@ def to_html(
         data_uri=_data_uri,
         statistics=_statistics,
         short_name=short_name,
+        told=lambda check: _told(verification, check),
     )
     return words.printable(page)
 
@@ -164,6 +166,14 @@ def _devices(verification: Verification) -> list[Check]:
     return list(
         {check.candidate: check for check in verification.checks if check.level != "control"}.values()
     )
+
+
+def _told(verification: Verification, check: Check) -> str:
+    """Return what a user told the device that a file ran on; other engines, and a simulation, are told nothing."""
+    if check.hop not in SHIPPED or check.runtime.startswith("onnxruntime"):
+        return ""
+    settings = verification.settings.get(check.device, {})
+    return ", ".join([*(f"{key}={value}" for key, value in settings.items()), *verification.extensions])
 
 
 def _bar(check: Check) -> Markup:

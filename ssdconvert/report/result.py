@@ -10,6 +10,7 @@ from ssdconvert.trace import Trace, TracePoint
 Status = Literal["pass", "fail", "skipped", "inconclusive"]
 Level = Literal["heads", "detections", "control", "contract"]
 SCHEMA_VERSION = 1
+SIMULATED = "simulated"  # the hop of what is foreseen on a device that is not there: never a measurement
 SHIPPED = ("ir", "model")  # hops whose file is deployed: an IR of a build, a file that somebody gives
 HISTOGRAM_START = -10  # the decade of its first bin; float32 tells 1e-7 from nothing
 BINS_A_DECADE, BINS = 2, 20
@@ -20,7 +21,8 @@ class Check:
     """One number that was compared with its limit.
 
     `hop` is what the candidate is (`onnx`, `simplified`, `ir`, and `model`, which somebody gave; `original`,
-    `recorded` and `twin` are evidence that came with the original), `input` the picture, `output` the
+    `recorded` and `twin` are evidence that came with the original, `simulated` is an IR as a `device` that is
+    not there would compute it), `input` the picture, `output` the
     tensor. `required` is the smallest limit that would have passed. `value` is None where nothing was
     measured, or where the measured value is not a number. `executed_on` is the device that really ran
     (AUTO and MULTI fall back silently) and `execution_precision` the type that it computed in. `histogram`
@@ -114,7 +116,8 @@ class Verification:
 
     `reference_detections` counts what the original detects on all pictures; None where it ends in tensors
     of which nobody says what they mean. `against` is the file that was given to compare with, `recipe` what
-    says how it is done if that was given too: a build's recipe is its `model`.
+    says how it is done if that was given too: a build's recipe is its `model`. `settings` are those that a
+    user gave, by device, and `extensions` the names of libraries with more operations.
     """
 
     model: str
@@ -128,6 +131,8 @@ class Verification:
     warnings: tuple[str, ...] = ()
     against: str = ""
     recipe: str = ""
+    settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    extensions: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -186,6 +191,8 @@ class Verification:
             "shown": [asdict(shown) for shown in self.shown],
             "traces": [trace.to_json() for trace in self.traces],
             "warnings": list(self.warnings),
+            "settings": {device: dict(settings) for device, settings in self.settings.items()},
+            "extensions": list(self.extensions),
         }
 
 
@@ -205,6 +212,8 @@ def verification_from_json(document: Mapping[str, Any]) -> Verification:
         tuple(document.get("warnings", ())),
         document.get("against", ""),
         document.get("recipe", "") if "model" in document else "",
+        document.get("settings", {}),
+        tuple(document.get("extensions", ())),
     )
 
 
@@ -267,6 +276,7 @@ def short_name(hop: str, precision: str) -> str:
         "twin": "published ONNX twin",
         "input": "pictures",
         "myriad": f"{precision} IR v10 for MYRIAD",
+        SIMULATED: f"{precision} IR simulated in f16",
     }
     return names.get(hop, f"{precision} {'model' if hop == 'model' else 'IR'}")
 
@@ -295,5 +305,6 @@ def divergence_text(hop: HopTrace) -> str:
 def describe(candidate: tuple[str, str, str, str]) -> str:
     """Return a candidate in words, such as `FP16 IR on CPU (openvino 2024.6.0)`."""
     hop, precision, device, runtime = candidate
-    name = short_name(hop, precision)
-    return f"{name} on {device} ({runtime})" if runtime else f"{name} on {device}"
+    where = f"{'for' if hop == SIMULATED else 'on'} {device}"
+    name = f"{short_name(hop, precision)} {where}"
+    return f"{name} ({runtime})" if runtime else name

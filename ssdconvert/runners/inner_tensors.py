@@ -95,6 +95,7 @@ class OpenvinoTensors:
     device: str = "CPU"
     prepare: Callable[[Any], Any] = lambda model: None
     heads: Sequence[str] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     def listed(self, feeds: Feeds) -> list[InnerTensor]:
         """Return the tensors that have a name of their own, once for each name."""
@@ -128,7 +129,8 @@ class OpenvinoTensors:
         """Return these tensors, at the precision that the gate runs at."""
         from ssdconvert.runners.openvino_runner import OpenvinoRunner
 
-        outputs = OpenvinoRunner(self.path, self.device, list(names), self.prepare, cut=True).run(feeds)
+        runner = OpenvinoRunner(self.path, self.device, list(names), self.prepare, True, self.settings)
+        outputs = runner.run(feeds)
         return {name: outputs[name] for name in names}
 
 

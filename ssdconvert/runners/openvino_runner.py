@@ -7,18 +7,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssdconvert.errors import ConversionError, MissingDevice
+from ssdconvert.errors import ConversionError
 from ssdconvert.runners import Arrays, stopped
+from ssdconvert.runners.openvino_core import first_line, new_core
+from ssdconvert.runners.openvino_devices import (
+    PRECISION,
+    SECTIONS,
+    executed_on,
+    pinned,
+    precision_of,
+    refuse_absent,
+    refuse_fallback,
+)
 
 
 class OpenvinoRunner:
     """The IR at `path` on `device`; `extra` names inner tensors to return beside its outputs.
 
     `prepare` may give tensors of the read model a name before that. With `cut` only what leads to `extra`
-    is computed, and only that returned.
+    is computed, and only that returned. `settings` of the device win over the pinned precision.
 
-    Raises MissingDevice where `device` is not there, and ConversionError where the file cannot be
-    read, compiled, or has no tensor of an `extra` name.
+    Raises MissingDevice where `device` is not there or leaves the work to another one, and ConversionError
+    where the file cannot be read, compiled, or has no tensor of an `extra` name.
     """
 
     def __init__(
@@ -28,12 +38,13 @@ class OpenvinoRunner:
         extra: Sequence[str] = (),
         prepare: Callable[[Any], Any] = lambda model: None,
         cut: bool = False,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         import openvino
 
         self.runtime = f"openvino {openvino.get_version().split('-')[0]}"
         self.path, self.device = path, device
-        core = openvino.Core()
+        core = new_core()
         try:
             model = core.read_model(path)
             prepare(model)
@@ -54,10 +65,10 @@ class OpenvinoRunner:
             name: next(index for index, names in enumerate(ports) if name in names) for name in (*own, *extra)
         }
         self.output_names = list(self.places)
-        self.compiled = compiled(core, model, path, device)
+        self.compiled = compiled(core, model, path, device, settings)
         self.executed_on = executed_on(self.compiled, device)
-        hint = property_of(self.compiled, "INFERENCE_PRECISION_HINT", "not told")
-        self.execution_precision = hint if isinstance(hint, str) else hint.get_type_name()
+        refuse_fallback(device, self.executed_on)
+        self.execution_precision = precision_of(self.compiled)
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
         """Return every output by name; ConversionError where OpenVINO fails."""
@@ -69,15 +80,30 @@ class OpenvinoRunner:
 
 
 def compiled(
-    core: Any, model: Any, path: Path, device: str, settings: Mapping[str, str] | None = None
+    core: Any,
+    model: Any,
+    path: Path,
+    device: str,
+    settings: Mapping[str, str] | None = None,
+    hints: Mapping[str, str] | None = None,
 ) -> Any:
-    """Return the CompiledModel of a model that was read from `path`, its execution precision pinned to f32.
+    """Return the CompiledModel of a model that was read from `path`, its execution precision pinned.
 
-    Raises MissingDevice where `device` is not there, ConversionError where the model does not compile.
+    `settings`, which a user gave, win over the pin and over `hints`. Raises MissingDevice where `device` is not
+    there, ConversionError where the model does not compile.
     """
     refuse_absent(core, device)
+    given, own = dict(settings or {}), pinned(core, device)
+    if PRECISION in given:
+        own.pop(SECTIONS, None)
     try:
-        return core.compile_model(model, device, {**(settings or {}), "INFERENCE_PRECISION_HINT": "f32"})
+        try:
+            return core.compile_model(model, device, {**own, **(hints or {}), **given})
+        except RuntimeError as error:
+            if PRECISION in given or PRECISION not in str(error):
+                raise
+            # a device that cannot be told computes as it does: what it says of itself is judged and reported
+            return core.compile_model(model, device, {**(hints or {}), **given})
     except RuntimeError as error:
         raise uncompiled(path, device, error) from error
 
@@ -87,19 +113,6 @@ def uncompiled(path: Path, device: str, error: Exception) -> ConversionError:
     return ConversionError(
         f"{path} cannot be compiled for {device}: {first_line(error)}", hint="see `ssdconvert doctor`"
     )
-
-
-def property_of(compiled_model: Any, name: str, otherwise: Any) -> Any:
-    """Return what a compiled model says of itself; AUTO and MULTI do not answer everything."""
-    try:
-        return compiled_model.get_property(name)
-    except RuntimeError:
-        return otherwise
-
-
-def executed_on(compiled_model: Any, device: str) -> str:
-    """Return the devices that really run, for a model compiled for `device`."""
-    return ", ".join(property_of(compiled_model, "EXECUTION_DEVICES", [device]))
 
 
 def unreadable(path: Path, error: Exception) -> ConversionError:
@@ -127,23 +140,3 @@ def sides_of(port: Any) -> tuple[int | None, ...] | None:
     if shape.rank.is_dynamic:
         return None
     return tuple(side.get_length() if side.is_static else None for side in shape)
-
-
-def first_line(error: Exception) -> str:
-    """Return what an OpenVINO exception says, without its file and line numbers of C++."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if not line.startswith(("Exception from", "Check '"))]
-    return (telling or lines or [type(error).__name__])[0]
-
-
-def refuse_absent(core: Any, device: str) -> None:
-    """Raise MissingDevice unless a device such as GPU.1, or each of `AUTO:GPU,CPU`, is there."""
-    kind, _, listed = device.partition(":")
-    composite = kind in ("AUTO", "MULTI", "HETERO", "BATCH")
-    wanted = [name.partition("(")[0] for name in listed.split(",") if name] if composite else [device]
-    for name in wanted:
-        if not any(name in (found, found.partition(".")[0]) for found in core.available_devices):
-            raise MissingDevice(
-                f"OpenVINO finds no device {name} on this machine",
-                hint=f"devices here: {', '.join(core.available_devices)}; see `ssdconvert doctor`",
-            )

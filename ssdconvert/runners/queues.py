@@ -1,6 +1,6 @@
 """Runs a model on many pictures with several requests in flight: `submit(feed)` gives a future of its outputs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import Future, TimeoutError
 from pathlib import Path
 from threading import Lock
@@ -9,19 +9,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ssdconvert.errors import ConversionError, RecipeError
+from ssdconvert.errors import ConversionError
 from ssdconvert.ir_file import read_ir
 from ssdconvert.runners import Arrays, stopped
-from ssdconvert.runners.openvino_runner import (
-    any_name_of,
-    compiled,
-    executed_on,
-    first_line,
-    property_of,
-    refuse_absent,
-    uncompiled,
-    unreadable,
-)
+from ssdconvert.runners.openvino_core import first_line
+from ssdconvert.runners.openvino_devices import executed_on, property_of, refuse_absent
+from ssdconvert.runners.openvino_runner import any_name_of, compiled, uncompiled, unreadable
 
 SILENCE = 20.0  # seconds without an answer after which requests are asked whether they failed
 # requests for each that the device wants: it goes on while Python takes the outputs of those that are done
@@ -39,27 +32,6 @@ class Queue(Protocol):
     def outputs(self, future: "Future[Arrays]") -> Arrays: ...
 
 
-def core_with(extensions: Sequence[Path]) -> Any:
-    """Return an openvino.Core that knows the operations of extension libraries; RecipeError where one is missing."""
-    import openvino
-
-    core = openvino.Core()
-    for path in extensions:
-        if not path.is_file():
-            raise RecipeError(
-                f"the extension {path} does not exist", hint="give the path of a .so or .dll", stage="device"
-            )
-        try:
-            core.add_extension(str(path))
-        except RuntimeError as error:
-            raise ConversionError(
-                f"the extension {path} cannot be loaded: {first_line(error)}",
-                hint="build it for this version of OpenVINO; see `ssdconvert doctor`",
-                stage="device",
-            ) from error
-    return core
-
-
 def read_model(path: Path, core: Any) -> Any:
     """Return the openvino.Model of an .xml or .onnx; ConversionError where it cannot be read."""
     if path.suffix == ".xml":
@@ -70,32 +42,24 @@ def read_model(path: Path, core: Any) -> Any:
         raise unreadable(path, error) from error
 
 
-def configure(core: Any, device: str, settings: Mapping[str, str]) -> None:
-    """Set properties of a device; RecipeError, which names the key, for one that it refuses."""
-    refuse_absent(core, device)
-    target = device.partition(":")[0]
-    for key, value in settings.items():
-        try:
-            core.set_property(target, {key: value})
-        except (RuntimeError, TypeError) as error:
-            known = core.get_property(target, "SUPPORTED_PROPERTIES")
-            settable = [name for name, access in known.items() if access == "RW"]
-            raise RecipeError(
-                f"{target} refuses {key} = {value}: {first_line(error)}",
-                hint=f"{target} takes {', '.join(sorted(settable))}",
-                stage="device",
-            ) from error
-
-
 class OpenvinoQueue:
     """An openvino.Model on a device, with requests for as many inputs as it computes at once and those next, or one.
 
-    With `pixels` it takes u8, a quarter of the memory of f32, whatever the model takes.
+    With `pixels` it takes u8, a quarter of the memory of f32, whatever the model takes. `settings` are the device's.
 
     Raises MissingDevice where the device is not there, ConversionError where the model does not compile.
     """
 
-    def __init__(self, core: Any, model: Any, path: Path, device: str, pixels: bool, many: bool) -> None:
+    def __init__(
+        self,
+        core: Any,
+        model: Any,
+        path: Path,
+        device: str,
+        pixels: bool,
+        many: bool,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         import openvino
 
         self.path, self.device = path, device
@@ -106,7 +70,7 @@ class OpenvinoQueue:
             fed = _taking_u8(model) if pixels else model
         except RuntimeError as error:
             raise uncompiled(path, device, error) from error
-        self.compiled = compiled(core, fed, path, device, hints)
+        self.compiled = compiled(core, fed, path, device, settings, hints)
         self.executed_on = executed_on(self.compiled, device)
         wanted = int(property_of(self.compiled, "OPTIMAL_NUMBER_OF_INFER_REQUESTS", 1))
         self.requests = AHEAD * wanted if many else 1

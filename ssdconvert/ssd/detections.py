@@ -96,7 +96,8 @@ def iou_limit(rule: SuppressionRule) -> np.float32:
 def exclusive_iou_limit(rule: SuppressionRule) -> np.float32:
     """Return the threshold by which DetectionOutput in f32 does what a rule says: at equality it keeps a box.
 
-    So it does on the CPU from OpenVINO 2021.4 to 2026.4. Below 0 where boxes that do not touch suppress each other.
+    So it does on the CPU from OpenVINO 2021.4 to 2026.4. The threshold is below 0 where even boxes that do not
+    touch suppress each other.
     """
     threshold = np.float32(rule.iou_threshold)
     if rule.at_iou_threshold == "keep":

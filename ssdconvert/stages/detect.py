@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ssdconvert.deployed import Deployed
-from ssdconvert.detector import Detector, Machine, detected, open_detector
+from ssdconvert.detector import Detector, detected, open_detector
+from ssdconvert.devices import Machine
 from ssdconvert.drawing import Mark, colour_of, drawn, in_pixels
 from ssdconvert.errors import SsdconvertError
 from ssdconvert.original_given import Finder, in_picture

@@ -46,12 +46,13 @@ def manifest_document(
         "schema": SCHEMA_VERSION,
         "recipe": {"name": recipe.name, "sha256": recipe_digest(recipe)},
         **({"stand_in": True} if recipe.is_stand_in else {}),
+        **({} if recipe.source.keeps_outputs else {"tail": tail}),
         "sources": [_described(file) for file in files],
         "evidence": [_described(evidence)] if evidence else [],
         "tools": tool_versions(),
         "code_sha256": code,
         "stages": {
-            **_conversion(recipe, tail),
+            **_conversion(recipe),
             "verify": {**gate, "limits": {p: asdict(limits_of(recipe, p)) for p in DEFAULT_LIMITS}},
         },
         "verdict": verdict,
@@ -63,14 +64,12 @@ def _described(file: Fetched) -> dict[str, Any]:
     return {"name": file.name, "sha256": file.sha256, "bytes": file.bytes, "pinned": file.pinned}
 
 
-def _conversion(recipe: Recipe, tail: str) -> dict[str, Any]:
+def _conversion(recipe: Recipe) -> dict[str, Any]:
     """Return what was asked of each tool on the way to the IR."""
     kind = recipe.source.kind
     if kind == "ir":
         return {"convert": {"ready": True}}
     arguments = conversion_arguments(recipe)
-    if not recipe.source.keeps_outputs:
-        arguments["tail"] = tail
     if kind == "caffe":
         return {"convert": {**arguments, "toolchain": kind_of("caffe").pins()}}
     return {"export": {"opset": recipe.opset}, "convert": arguments}

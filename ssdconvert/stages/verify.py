@@ -15,11 +15,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ssdconvert.candidates import Candidate
+from ssdconvert.candidate import Candidate
 from ssdconvert.controls import control_checks, controls_by_detections, mistakes_of
 from ssdconvert.errors import MissingDevice, SsdconvertError
 from ssdconvert.evidence import checks_owed
-from ssdconvert.gate_limits import limits_between, limits_of, loose_limits
+from ssdconvert.foreseen import foreseen_checks
+from ssdconvert.gate_limits import limits_between, limits_of, loose_limits, precision_of_arithmetic
 from ssdconvert.judgement import (
     checks_against,
     checks_of_outputs,
@@ -91,13 +92,23 @@ def verify(
                 trace_all,
                 original,
             ),
-            tuple(loose_limits(recipe, checks)),
+            (*loose_limits(recipe, checks), *_computed_roughly(found)),
         )
 
 
 def _control_pictures(references: References) -> list[str]:
     """Return the names of the first photographs and the first generated pictures, which have strong colours."""
     return [name for kind in (False, True) for name in references.pictures(kind)[:CONTROL_PICTURES]]
+
+
+def _computed_roughly(found: Sequence[_Judged]) -> Iterator[str]:
+    """Yield a warning for each candidate that is judged by looser limits than those of its weights."""
+    for one in found:
+        if (one.candidate.precision, one.candidate.computed_in) == ("FP32", "FP16"):
+            yield (
+                f"{describe(one.base.candidate)} computes in {one.base.execution_precision}: "
+                "judged by the limits of FP16"
+            )
 
 
 def _controls(
@@ -113,8 +124,8 @@ def _controls(
     mistakes = mistakes_of(recipe, original, [(reference.sample, reference.heads) for reference in seen])
     yield from control_checks(original, mistakes, limits)
     for one in found:
-        if one.distances and one.candidate.precision != "FP32":
-            between = limits_between(recipe, one.candidate.precision, original.precision)
+        if one.distances and one.candidate.rounded:
+            between = limits_between(recipe, *one.candidate.precisions, original.precision)
             yield nearness_check(one.base, original, between, one.distances, mistakes)
 
 
@@ -155,7 +166,7 @@ def _checks_of_the_original(
     """Hold what the original detects, and what its publisher recorded, against its heads and the rule."""
     sample = reference.sample
     if reference.own is not None:
-        follows = limits_of_following(recipe, original.precision)
+        follows = limits_of_following(recipe, "FP32", original.precision)
         yield from detection_checks(base, recipe, reference, reference.own, follows)
     if isinstance(sample, Recorded) and original.own is not None:
         recorded = original.own.read(sample.outputs, output_spec(recipe))
@@ -182,7 +193,9 @@ def _judge(
     except MissingDevice as error:
         if candidate.device in required_devices:
             raise
-        result.checks.append(replace(base, level="heads", reason=error.message))
+        reason = f"{error.message}; {error.hint}" if error.hint else error.message
+        result.checks.append(replace(base, level="heads", reason=reason))
+        result.checks += foreseen_checks(base, recipe, original, candidate, references)
         return result
     except SsdconvertError as error:
         result.checks += _kept_promises(base, candidate)
@@ -196,11 +209,14 @@ def _judge(
         original.runner.runtime,
         original.runner.executed_on,
     )
-    candidate = replace(candidate, is_reference=candidate.is_reference and same_engine)
+    candidate = replace(
+        candidate,
+        is_reference=candidate.is_reference and same_engine,
+        computed_in=precision_of_arithmetic(runner.execution_precision),
+    )
     result.candidate, result.base = candidate, base
     result.checks += _kept_promises(base, candidate)
-    rounded = candidate.precision != "FP32" and not candidate.is_reference
-    held = _control_pictures(references) if rounded else []
+    held = _control_pictures(references) if candidate.rounded and not candidate.is_reference else []
     for sample, reference in references:
         _judge_sample(recipe, original, runner, sample, reference, sample.name in held, result)
     result.checks += checks_owed(base, original, candidate, result.checks, references.detections)

@@ -99,10 +99,14 @@ def test_a_wrong_one_fails_and_a_report_is_written_where_asked(
             "cannot be written",
         ),
         (
-            ["FP32.xml", "--against", "demo.onnx", "--recipe", "ssd-demo", "--require-device", "NOSUCH"],
+            ["FP32.xml", "--against", "demo.onnx", "--recipe", "ssd-demo", "--require-device", "MYRIAD"],
             5,
-            "NOSUCH",
+            "MYRIAD",
         ),
+        (["FP32.xml", "--against", "demo.onnx", "--recipe", "ssd-demo", "--device", "GPUU"], 2, "no device 'GPUU'"),
+        (["FP32.xml", "--against", "demo.onnx", "--recipe", "ssd-demo", "-c", "NO_SUCH=1"], 2, "refuses NO_SUCH"),
+        (["FP32.xml", "--against", "demo.onnx", "--recipe", "ssd-demo", "-l", "none.so"], 2, "none.so does not"),
+        (["demo.onnx", "--against", "demo.onnx", "-c", "NUM_STREAMS=1"], 2, "takes no settings"),
     ],
 )  # fmt: skip
 def test_nonsense_is_told(

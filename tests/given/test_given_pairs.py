@@ -11,6 +11,7 @@ import openvino
 import pytest
 from onnx import TensorProto, helper
 
+from ssdconvert.devices import Machine
 from ssdconvert.errors import ConversionError, RecipeError, SsdconvertError
 from ssdconvert.gate_limits import DEFAULT_LIMITS, head_errors
 from ssdconvert.given.candidate import candidate_of
@@ -77,7 +78,7 @@ def pictures() -> list[Picture]:
 def without_recipe(model: Path, original: Path) -> Verification:
     recipe = recipe_from(model, original)
     reference = original_of(recipe, original)
-    return verify(recipe, reference, [candidate_of(recipe, model, "CPU", reference)], pictures())
+    return verify(recipe, reference, [candidate_of(recipe, model, Machine(), reference)], pictures())
 
 
 def failed(result: Verification) -> set[tuple[str, str]]:
@@ -91,7 +92,7 @@ def errors_between(model: Path, original: Path, precision: str = "FP32") -> dict
     """The largest error of each tensor that is compared, both fed the same picture."""
     recipe = recipe_from(model, original)
     reference = original_of(recipe, original)
-    candidate = candidate_of(recipe, model, "CPU", reference)
+    candidate = candidate_of(recipe, model, Machine(), reference)
     assert not reference.detects
     assert isinstance(reference.heads, UnknownHeads)
     assert candidate.form is None
@@ -147,7 +148,7 @@ def test_equal_names_of_other_shapes_are_compared_and_fail(tensors_file: Any) ->
     first = tensors_file("a.onnx", {"scores": 4, "offsets": 8})
     second = tensors_file("b.onnx", {"scores": 5, "offsets": 8})
     recipe = recipe_from(second, first)
-    candidate = candidate_of(recipe, second, "CPU", original_of(recipe, first))
+    candidate = candidate_of(recipe, second, Machine(), original_of(recipe, first))
     assert set(candidate.tensors) == {"scores", "offsets"}
 
 
@@ -160,7 +161,7 @@ def test_the_same_file_is_the_reference(tensors_file: Any, tmp_path: Path) -> No
     first = tensors_file("a.onnx", {"scores": 4})
     shutil.copyfile(first, tmp_path / "copy.onnx")
     recipe = recipe_from(tmp_path / "copy.onnx", first)
-    assert candidate_of(recipe, tmp_path / "copy.onnx", "CPU", original_of(recipe, first)).is_reference
+    assert candidate_of(recipe, tmp_path / "copy.onnx", Machine(), original_of(recipe, first)).is_reference
 
 
 def test_what_a_picture_becomes_depends_on_where_the_preprocessing_is(
@@ -201,7 +202,7 @@ def test_files_with_their_own_nms(
     for model, wrong in ((newer, False), (other, True)):
         recipe = load_recipe(recipe_file(own_nms)) if with_recipe else recipe_from(model, own_nms_file)
         original = original_of(recipe, own_nms_file)
-        candidate = candidate_of(recipe, model, "CPU", original)
+        candidate = candidate_of(recipe, model, Machine(), original)
         assert candidate.form is UNPADDED
         assert set(candidate.tensors) == {"class_probabilities", "decoded_boxes"}
         result = verify(recipe, original, [candidate], pictures())
@@ -219,7 +220,7 @@ def test_our_files_against_one_with_its_own_nms(
     for model in (out / "FP32" / "own-nms.xml", out / "FP16" / "own-nms.xml", out / "own-nms.onnx"):
         for original in (own_nms_file, out / "own-nms.onnx"):
             reference = original_of(recipe, original)
-            candidate = candidate_of(recipe, model, "CPU", reference)
+            candidate = candidate_of(recipe, model, Machine(), reference)
             assert set(candidate.tensors) == {"class_probabilities", "decoded_boxes"}
             result = verify(recipe, reference, [candidate], pictures())
             assert failed(result) == set(), result.reason
@@ -247,7 +248,7 @@ def test_pairs_of_ready_irs(
     first, second = (mirrored("ready") / name / "ready.xml" for name in ("FP32", folder))
     recipe = load_recipe(recipe_file(document)) if with_recipe else recipe_from(second, first)
     original = original_of(recipe, first)
-    candidate = candidate_of(recipe, second, "CPU", original)
+    candidate = candidate_of(recipe, second, Machine(), original)
     assert (candidate.precision, candidate.is_reference) == (precision, False)
     assert candidate.tensors == original.tensors
     result = verify(recipe, original, [candidate], pictures())
@@ -363,7 +364,7 @@ def test_a_file_without_heads_and_detections(
     recipe = load_recipe(recipe_file(own_nms))
     original = original_of(recipe, own_nms_file)
     other = tensors_file("other.onnx", {"s": 4}, shape=(1, 3, 16, 16))
-    error = refusal(lambda: candidate_of(recipe, other, "CPU", original))
+    error = refusal(lambda: candidate_of(recipe, other, Machine(), original))
     assert error.exit_code == 2
     assert "other.onnx gives 's' f32 [1, 4, 16, 16]: neither detections nor the heads" in error.message
     assert refusal(lambda: original_of(recipe, as_ir(other))).exit_code == 4

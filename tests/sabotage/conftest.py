@@ -14,6 +14,7 @@ from ssdconvert.build_plan import plan
 from ssdconvert.build_result import BuildOptions
 from ssdconvert.candidates import candidates_of
 from ssdconvert.catalog import Catalog
+from ssdconvert.devices import Machine
 from ssdconvert.originals import Original
 from ssdconvert.pictures import named_pictures
 from ssdconvert.pipeline import build
@@ -60,7 +61,7 @@ class Bench:
             target = folder / relative
             target.parent.mkdir(parents=True)
             (write if each == precision else copied)(self.right, each, target)
-        made = candidates_of(planned, original, folder, ("CPU",))
+        made = candidates_of(planned, original, folder, [Machine()])
         # traces are no checks, and take the time of a run
         listed = [replace(c, inner=None) for c in made if (c.hop, c.precision) == ("ir", precision)]
         return verify(recipe, original, listed, self.pictures)

@@ -117,3 +117,48 @@ def test_a_file_that_is_no_onnx_is_an_expected_failure(tiny: Any, tmp_path: Path
     with pytest.raises(ConversionError, match=r"m\.onnx"):
         convert(tiny.recipe, broken, {"FP32": tmp_path / "FP32" / "tiny.xml"}, {})
     assert not (tmp_path / "FP32").exists()
+
+
+def test_an_ir_is_safe_in_f16_by_construction(tiny: Any) -> None:
+    """Boxes are normalised before they are suppressed, and no shape is open but between that and what fills it up."""
+    import openvino
+
+    model = openvino.Core().read_model(tiny.irs["FP32"])
+    order = model.get_ordered_ops()
+    suppression = next(node for node in order if node.get_type_name() == "NonMaxSuppression")
+    heads = set(tiny.original.heads.names)
+    behind, waiting = [], [suppression]
+    while waiting:
+        node = waiting.pop()
+        behind.append(node)
+        ports = [port for port in node.input_values() if heads.isdisjoint(port.get_names())]
+        waiting += [port.get_node() for port in ports]
+    constants = [
+        node.get_data()
+        for node in behind
+        if node.get_type_name() == "Constant" and node.get_element_type().get_type_name() == "f32"
+    ]
+    assert len(constants) >= 4
+    assert max(float(np.abs(array).max()) for array in constants) <= 4
+
+    boxes = suppression.input_value(0)
+    boxes.get_tensor().set_names({"entering"})
+    model.add_outputs("entering")
+    compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    for picture in tiny.pictures:
+        entering = compiled([picture.for_converted(tiny.recipe.input)])["entering"]
+        assert np.abs(entering).max() < 4
+        assert entering[..., 2:].max() > 0.5  # in 0..1, of which they take much
+
+    dynamic = {
+        index
+        for index, node in enumerate(order)
+        if any(port.get_partial_shape().is_dynamic for port in node.outputs())
+    }
+    first, last = (
+        next(index for index, node in enumerate(order) if node.get_type_name() == kind)
+        for kind in ("NonMaxSuppression", "ScatterNDUpdate")
+    )
+    assert dynamic
+    assert dynamic <= set(range(first, last))
+    assert all(port.get_partial_shape().is_static for port in model.outputs)

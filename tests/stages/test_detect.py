@@ -7,7 +7,8 @@ from PIL import Image
 
 from ssdconvert.catalog import Catalog
 from ssdconvert.deployed import Deployed
-from ssdconvert.detector import Machine, open_detector
+from ssdconvert.detector import open_detector
+from ssdconvert.devices import Machine
 from ssdconvert.drawing import colour_of
 from ssdconvert.errors import ConversionError, RecipeError
 from ssdconvert.model_facts import ModelFacts

@@ -11,7 +11,8 @@ import onnx
 import openvino
 import pytest
 
-from ssdconvert.candidates import Candidate
+from ssdconvert.candidate import Candidate
+from ssdconvert.devices import Machine
 from ssdconvert.errors import ConversionError, RecipeError
 from ssdconvert.given.candidate import candidate_of
 from ssdconvert.given.derived_recipe import recipe_from
@@ -46,7 +47,7 @@ def by_recipe(tiny: Any) -> Callable[[Path, Path], Verification]:
     def call(model: Path, original: Path) -> Verification:
         reference = original_of(tiny.recipe, original)
         return judge(
-            tiny.recipe, reference, candidate_of(tiny.recipe, model, "CPU", reference), tiny.pictures
+            tiny.recipe, reference, candidate_of(tiny.recipe, model, Machine(), reference), tiny.pictures
         )
 
     return call
@@ -57,7 +58,7 @@ def without_recipe(tiny: Any) -> Callable[[Path, Path], Verification]:
     def call(model: Path, original: Path) -> Verification:
         recipe = recipe_from(model, original)
         reference = original_of(recipe, original)
-        return judge(recipe, reference, candidate_of(recipe, model, "CPU", reference), tiny.pictures)
+        return judge(recipe, reference, candidate_of(recipe, model, Machine(), reference), tiny.pictures)
 
     return call
 
@@ -133,7 +134,7 @@ def test_what_an_ir_is_fed(tiny: Any, files: dict[str, Path]) -> None:
     assert (graph.takes_pixels, ir.takes_pixels) == (False, True)
     assert (graph.precision, ir.precision) == ("FP32", "FP16")
     normalised = [
-        candidate_of(tiny.recipe, files[n], "CPU", graph).normalised for n in ("simplified", "FP32")
+        candidate_of(tiny.recipe, files[n], Machine(), graph).normalised for n in ("simplified", "FP32")
     ]
     assert normalised == [True, False]
 
@@ -146,7 +147,7 @@ def test_a_reference_that_takes_pixels_is_traced_on_pixels(
     for picture in tiny.pictures:
         references.add(picture, None)
     for model in ("FP16", "simplified"):
-        candidate = candidate_of(tiny.recipe, files[model], "CPU", original)
+        candidate = candidate_of(tiny.recipe, files[model], Machine(), original)
         (right,) = traced(tiny.recipe, [(candidate, [])], references, True, original)
         (wrong,) = traced(
             tiny.recipe, [(candidate, [])], references, True, replace(original, takes_pixels=False)
@@ -192,16 +193,16 @@ def test_the_same_bytes_are_the_reference(tiny: Any, files: dict[str, Path], tmp
     for suffix in (".xml", ".bin"):
         shutil.copyfile(files["FP32"].with_suffix(suffix), tmp_path / f"copy{suffix}")
     copied = tmp_path / "copy.xml"
-    assert candidate_of(tiny.recipe, copied, "CPU", original).is_reference
-    assert candidate_of(tiny.recipe, copied, "AUTO", original).is_reference  # told apart by what ran
-    assert not candidate_of(tiny.recipe, files["FP16"], "CPU", original).is_reference
+    assert candidate_of(tiny.recipe, copied, Machine(), original).is_reference
+    assert candidate_of(tiny.recipe, copied, Machine("AUTO"), original).is_reference  # told apart by what ran
+    assert not candidate_of(tiny.recipe, files["FP16"], Machine(), original).is_reference
     weights = bytearray(copied.with_suffix(".bin").read_bytes())
     weights[100] ^= 1
     copied.with_suffix(".bin").write_bytes(weights)
-    assert not candidate_of(tiny.recipe, copied, "CPU", original).is_reference
+    assert not candidate_of(tiny.recipe, copied, Machine(), original).is_reference
     graph = original_of(tiny.recipe, files["exported"])
-    assert candidate_of(tiny.recipe, files["exported"], "CPU", graph).is_reference
-    assert not candidate_of(tiny.recipe, files["FP32"], "CPU", graph).is_reference
+    assert candidate_of(tiny.recipe, files["exported"], Machine(), graph).is_reference
+    assert not candidate_of(tiny.recipe, files["FP32"], Machine(), graph).is_reference
 
 
 def test_renamed_outputs_break_the_contract(files: dict[str, Path], by_recipe: Any, tmp_path: Path) -> None:
@@ -222,7 +223,7 @@ def test_a_file_without_known_heads_has_detections(tiny: Any, files: dict[str, P
 
     original = original_of(tiny.recipe, files["checkpoint"])
     other = changed_ir(files["FP32"], tmp_path / "other.xml", forget)
-    candidate = candidate_of(tiny.recipe, other, "CPU", original)
+    candidate = candidate_of(tiny.recipe, other, Machine(), original)
     assert candidate.tensors == {}
     assert candidate.form is not None
     outputs = candidate.open().run({"picture": tiny.pictures[0].for_converted(tiny.recipe.input)})
@@ -237,15 +238,15 @@ def test_a_file_of_another_size_is_refused(tiny: Any, tiny_recipe: Any, files: d
         with pytest.raises(
             ConversionError, match=r"f32 \[1, 3, 48, 64\], expected one input f32 \[1, 3, 64, 48\]"
         ):
-            candidate_of(recipe, files[name], "CPU", tiny.original)
+            candidate_of(recipe, files[name], Machine(), tiny.original)
         with pytest.raises(ConversionError, match=r"expected one input f32 \[1, 3, 64, 48\] as in tiny"):
             original_of(recipe, files[name])
 
 
 def test_an_absent_device_is_told_when_the_file_is_opened(tiny: Any, files: dict[str, Path]) -> None:
-    candidate = candidate_of(tiny.recipe, files["FP32"], "NOSUCH", tiny.original)
+    candidate = candidate_of(tiny.recipe, files["FP32"], Machine("MYRIAD"), tiny.original)
     result = verify(tiny.recipe, tiny.original, [candidate], tiny.pictures)
-    assert [check.device for check in result.checks if check.status == "skipped"] == ["NOSUCH"]
+    assert [check.device for check in result.checks if check.status == "skipped"] == ["MYRIAD"]
 
 
 # --- without one
@@ -333,7 +334,7 @@ def test_heads_of_other_shapes_are_a_failure_not_a_crash(
 ) -> None:
     """An original of other classes: its heads are wider."""
     original = original_of(tiny.recipe, files["exported"])
-    candidate = candidate_of(tiny.recipe, files["FP32"], "CPU", original)
+    candidate = candidate_of(tiny.recipe, files["FP32"], Machine(), original)
     swapped = dict(zip(candidate.tensors, reversed(list(candidate.tensors.values())), strict=True))
     result = verify(tiny.recipe, original, [replace(candidate, tensors=swapped)], tiny.pictures)
     assert ("ir", "heads") in failed(result)

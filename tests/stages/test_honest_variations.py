@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ssdconvert.candidates import Candidate
+from ssdconvert.candidate import Candidate
 from ssdconvert.ir_contract import promises_of
 from ssdconvert.outputs import STATIC
 from ssdconvert.recipe import Recipe

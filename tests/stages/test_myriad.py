@@ -9,6 +9,7 @@ import pytest
 
 from ssdconvert.build_plan import plan
 from ssdconvert.candidates import candidates_of
+from ssdconvert.devices import Machine
 from ssdconvert.errors import MissingDevice
 from ssdconvert.myriad import FACTS, files_for_myriad, read_compiled
 from ssdconvert.report.result import Verification
@@ -25,7 +26,7 @@ def myriad(installed: Callable[[str], Toolchain]) -> Toolchain:
 
 
 def judge(tiny: Any, folder: Path, required: tuple[str, ...] = ()) -> Verification:
-    listed = candidates_of(plan(tiny.recipe, None), tiny.original, folder, ["MYRIAD"])
+    listed = candidates_of(plan(tiny.recipe, None), tiny.original, folder, [Machine("MYRIAD")])
     candidates = [one for one in listed if one.toolchain]
     return verify(tiny.recipe, tiny.original, candidates, tiny.pictures, required)
 

@@ -11,6 +11,7 @@ import pytest
 
 from ssdconvert.build_plan import plan
 from ssdconvert.candidates import candidates_of
+from ssdconvert.devices import Machine
 from ssdconvert.errors import ConversionError, MissingDevice
 from ssdconvert.model_optimizer import conversion_arguments, from_onnx
 from ssdconvert.report.result import Verification
@@ -32,7 +33,7 @@ def toolchain(request: Any, installed: Installed) -> Toolchain:
 def judge(tiny: Any, toolchain: Toolchain, irs: dict[str, Path]) -> Verification:
     """Verify IRs that lie anywhere, here and in a toolchain."""
     names = tiny.original.heads.names
-    listed = candidates_of(plan(tiny.recipe, tuple(irs)), tiny.original, Path("/"), ["CPU"])
+    listed = candidates_of(plan(tiny.recipe, tuple(irs)), tiny.original, Path("/"), [Machine()])
     candidates = [
         replace(
             one,
@@ -95,7 +96,7 @@ def test_a_file_that_changes_in_between(tiny: Any, toolchain: Toolchain, tmp_pat
     copy.with_suffix(".bin").write_bytes(numbers.tobytes())
     (listed,) = [
         one
-        for one in candidates_of(plan(tiny.recipe, ("FP32",)), tiny.original, Path("/"), ["CPU"])
+        for one in candidates_of(plan(tiny.recipe, ("FP32",)), tiny.original, Path("/"), [Machine()])
         if one.hop == "ir"
     ]
     names = tiny.original.heads.names

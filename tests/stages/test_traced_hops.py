@@ -15,6 +15,7 @@ import pytest
 from ssdconvert.build_plan import plan
 from ssdconvert.candidates import candidates_of
 from ssdconvert.cli.render import verification_text
+from ssdconvert.devices import Machine
 from ssdconvert.report.markdown import to_markdown
 from ssdconvert.report.result import HopTrace, Verification, divergence_text, verification_from_json
 from ssdconvert.stages.convert import convert
@@ -40,7 +41,7 @@ class Built:
 
     def verify(self, everything: bool = False) -> Verification:
         candidates = candidates_of(
-            plan(self.tiny.recipe, ("FP32", "FP16")), self.tiny.original, self.folder, ["CPU"]
+            plan(self.tiny.recipe, ("FP32", "FP16")), self.tiny.original, self.folder, [Machine()]
         )
         return verify(self.tiny.recipe, self.tiny.original, candidates, self.tiny.pictures, (), everything)
 

@@ -10,7 +10,9 @@ import onnx
 import pytest
 
 from ssdconvert.build_plan import plan
-from ssdconvert.candidates import Candidate, candidates_of
+from ssdconvert.candidate import Candidate
+from ssdconvert.candidates import candidates_of
+from ssdconvert.devices import Machine
 from ssdconvert.errors import MissingDevice
 from ssdconvert.gate_limits import DEFAULT_LIMITS, histogram_of, limits_of
 from ssdconvert.outputs import STATIC, output_spec
@@ -31,7 +33,7 @@ def made(
 ) -> list[Candidate]:
     """The candidates of a build whose files may lie anywhere."""
     planned = plan(tiny.recipe, tuple(irs))
-    listed = candidates_of(planned, tiny.original, Path("/"), devices)
+    listed = candidates_of(planned, tiny.original, Path("/"), [Machine(device) for device in devices])
     graphs = {"onnx": exported or tiny.exported, "simplified": simplified or tiny.simplified}
     names = tiny.original.heads.names
     opened = {
@@ -193,10 +195,10 @@ def test_no_detection_anywhere_is_inconclusive(tiny: Any, tiny_recipe: Any, tmp_
 
 
 def test_an_absent_device_is_skipped_with_the_reason(tiny: Any) -> None:
-    result = judge(tiny, devices=("CPU", "NOSUCH"))
+    result = judge(tiny, devices=("CPU", "MYRIAD"))
     skipped = [check for check in result.checks if check.status == "skipped"]
-    assert {check.device for check in skipped} == {"NOSUCH"}
-    assert "no device NOSUCH" in skipped[0].reason
+    assert {check.device for check in skipped} == {"MYRIAD"}
+    assert "no device MYRIAD" in skipped[0].reason
     assert result.verdict == "pass"
 
 
@@ -209,7 +211,7 @@ def test_what_really_ran_is_written_down(tiny: Any, device: str) -> None:
     assert {check.execution_precision for check in checks} <= {"f32", "not told"}
 
 
-@pytest.mark.parametrize("device", ["AUTO:NOSUCH,CPU", "MULTI:NOSUCH", "HETERO:NOSUCH,CPU", "NOSUCH.1"])
+@pytest.mark.parametrize("device", ["AUTO:MYRIAD,CPU", "MULTI:MYRIAD", "HETERO:MYRIAD,CPU", "MYRIAD.1"])
 def test_a_list_with_an_absent_device_is_skipped(tiny: Any, device: str) -> None:
     result = judge(tiny, devices=("CPU", device))
     assert {check.status for check in result.checks if check.device == device} == {"skipped"}
@@ -222,13 +224,13 @@ def test_boxes_in_pixels_break_the_contract(tiny: Any) -> None:
 
 
 def test_only_absent_devices_prove_nothing(tiny: Any) -> None:
-    assert judge(tiny, devices=("NOSUCH",)).verdict == "inconclusive"
+    assert judge(tiny, devices=("MYRIAD",)).verdict == "inconclusive"
 
 
 def test_a_required_device_must_be_there(tiny: Any) -> None:
-    candidates = made(tiny, tiny.irs, ("NOSUCH",))
+    candidates = made(tiny, tiny.irs, ("MYRIAD",))
     with pytest.raises(MissingDevice) as caught:
-        verify(tiny.recipe, tiny.original, candidates, tiny.pictures, ("NOSUCH",))
+        verify(tiny.recipe, tiny.original, candidates, tiny.pictures, ("MYRIAD",))
     assert caught.value.exit_code == 5
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ssdconvert.candidates import Candidate
+from ssdconvert.candidate import Candidate
 from ssdconvert.errors import ConversionError
 from ssdconvert.pictures import read_picture
 from ssdconvert.report.result import Check, Verification
