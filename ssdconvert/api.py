@@ -29,6 +29,8 @@ def verify(
     trace: bool = False,
     output: PathLike | None = None,
     tail: str = "nms",
+    converter: str = "mo",
+    bake: str = "values",
     stand_in: bool = False,
     recipes: PathLike | Sequence[PathLike] = (),
     fetching: "FetchOptions | None" = None,
@@ -41,9 +43,10 @@ def verify(
     numbers. Then a report is written only where `output` names a folder. `images` are pictures or folders
     of them, beside those of the recipe; `toolchains` other versions of OpenVINO (`ssdconvert toolchain list`) that
     run the same files, beside this one; `tail` is what a build puts behind the heads (nms, detection-output or
-    heads); `recipes` folders of more recipes. `device_config` are settings of the devices, each KEY=VALUE or a
-    file; `extensions` libraries with more operations. `fetching` says where files are taken from, by default the
-    user's cache and the network.
+    heads), `converter` what makes its IR (mo or openvino) and `bake` what preprocessing is inside (values or image);
+    `recipes` folders of more recipes. `device_config` are settings of the devices, each KEY=VALUE or a file;
+    `extensions` libraries with more operations. `fetching` says where files are taken from, by default the user's
+    cache and the network.
 
     Raises the subclasses of ssdconvert.errors.SsdconvertError that the command line turns into exit codes; a
     wrong model raises nothing.
@@ -83,6 +86,8 @@ def verify(
         images=pictures_beside(named_pictures(entry), pictures),
         toolchains=tuple(others),
         tail=tail,
+        converter=converter,
+        bake=bake,
     )
     verification = build(entry, options).verification
     assert verification is not None

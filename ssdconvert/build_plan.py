@@ -9,18 +9,23 @@ from ssdconvert.recipe_source import File, IrSource, OnnxSource, PytorchSource
 from ssdconvert.workspace import PRIVATE, ir_files
 
 PRECISIONS = ("FP32", "FP16", "INT8")
+CONVERTERS = ("mo", "openvino")  # Model Optimizer; openvino.convert_model with PrePostProcessor
+BAKES = ("values", "image")  # what is inside: order of channels, mean and scale; the resize of a picture, too
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A recipe, and what is asked for: weight precisions, and a tail behind the heads, one of `outputs.TAILS`.
+    """A recipe, and what is asked for: weight precisions, a tail behind the heads, how it is converted.
 
-    Sources that keep their own outputs get no tail, whatever is said here.
+    `tail` is one of `outputs.TAILS`, `converter` of `CONVERTERS`, `bake` of `BAKES`. Sources that keep their own
+    outputs get no tail, whatever is said here.
     """
 
     recipe: Recipe
     precisions: tuple[str, ...]
     tail: str = "nms"
+    converter: str = "mo"
+    bake: str = "values"
 
     @property
     def through_onnx(self) -> bool:
@@ -63,8 +68,14 @@ class Plan:
         return self.recipe.source.evidence
 
 
-def plan(recipe: Recipe, precisions: tuple[str, ...] | None, tail: str = "nms") -> Plan:
-    """Return the plan of a build; RecipeError for a precision, for boxes, or for a tail, that no stage can make."""
+def plan(
+    recipe: Recipe,
+    precisions: tuple[str, ...] | None,
+    tail: str = "nms",
+    converter: str = "mo",
+    bake: str = "values",
+) -> Plan:
+    """Return the plan of a build; RecipeError for what no stage can make of this recipe."""
     asked = tuple(dict.fromkeys(precisions or recipe.precisions))
     possible = offered(recipe)
     for precision in asked:
@@ -87,6 +98,15 @@ def plan(recipe: Recipe, precisions: tuple[str, ...] | None, tail: str = "nms") 
             f"channel order cannot be put into it",
             hint="write color: {model: X, converted: X} for the order that the IR takes, and no mean and scale",
         )
+    planned = Plan(recipe, asked, tail, converter, bake)
+    _refuse_tail(planned)
+    _refuse_conversion(planned)
+    return planned
+
+
+def _refuse_tail(planned: Plan) -> None:
+    """Raise RecipeError for a tail that a recipe cannot have."""
+    recipe, tail = planned.recipe, planned.tail
     if tail not in TAILS:
         raise RecipeError(f"there is no tail {tail}", hint=f"ask for --tail {' or '.join(TAILS)}")
     if tail != "nms" and recipe.source.keeps_outputs:
@@ -94,7 +114,37 @@ def plan(recipe: Recipe, precisions: tuple[str, ...] | None, tail: str = "nms") 
             f"{recipe.name} suppresses by itself and keeps its outputs: it cannot get the tail {tail}",
             hint="leave out --tail: `ssdconvert show` tells what it hands out",
         )
-    return Plan(recipe, asked, tail)
+    if tail != "nms" and planned.converter == "openvino":
+        raise RecipeError(
+            f"the tail {tail} is put in place by Model Optimizer, and --converter openvino does without",
+            hint="leave out --tail, or --converter",
+        )
+
+
+def _refuse_conversion(planned: Plan) -> None:
+    """Raise RecipeError for a converter, or for preprocessing inside, that a recipe cannot have."""
+    recipe, converter, bake = planned.recipe, planned.converter, planned.bake
+    for option, value, values in (("converter", converter, CONVERTERS), ("bake", bake, BAKES)):
+        if value not in values:
+            raise RecipeError(
+                f"there is no --{option} {value}", hint=f"ask for --{option} {' or '.join(values)}"
+            )
+    if converter == "openvino" and not planned.through_onnx:
+        kind = {"caffe": "a Caffe network", "ir": "a ready IR"}[recipe.source.kind]
+        raise RecipeError(
+            f"{recipe.name} is {kind}: --converter openvino converts PyTorch and ONNX sources",
+            hint="leave out --converter",
+        )
+    if bake == "image" and converter != "openvino":
+        raise RecipeError(
+            "--bake image is done by OpenVINO's own converter, Model Optimizer has nothing for it",
+            hint="add --converter openvino",
+        )
+    if bake == "image" and recipe.input.resize.mode != "stretch":
+        raise RecipeError(
+            f"{recipe.name} crops its pictures (resize.mode: {recipe.input.resize.mode}), which cannot be baked in",
+            hint="leave out --bake, and let `ssdconvert detect` or your program crop",
+        )
 
 
 def offered(recipe: Recipe) -> tuple[str, ...]:

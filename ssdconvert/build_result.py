@@ -23,6 +23,8 @@ class BuildOptions:
     images: tuple[tuple[str, Path], ...] = ()  # pictures to verify on, beside the recipe's
     toolchains: tuple[str, ...] = ()  # other versions of OpenVINO to verify in
     tail: str = "nms"  # what is put behind the heads, see ssdconvert.outputs.TAILS
+    converter: str = "mo"  # what makes IR of ONNX, see ssdconvert.build_plan.CONVERTERS
+    bake: str = "values"  # how much preprocessing is inside, see ssdconvert.build_plan.BAKES
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from numpy.typing import NDArray
+
 from ssdconvert.devices import computes_in_half
 from ssdconvert.errors import ConversionError
 from ssdconvert.outputs import STATIC, OutputForm
+from ssdconvert.recipe import Input
 from ssdconvert.runners import Runner
 from ssdconvert.runners.inner_tensors import InnerTensors
+from ssdconvert.samples import Picture, Sample
 from ssdconvert.ssd.heads import HeadTensor
+from ssdconvert.ssd.preprocess import picture_input, resized
 from ssdconvert.toolchains.call import Toolchain
 
 if TYPE_CHECKING:
@@ -34,7 +39,8 @@ class Candidate:
     it nothing can be held against: a verdict on it is open. `simulated` opens its heads as they would be
     computed in f16, None for a device that computes in f32. `computed_in` is the precision whose limits fit
     the type in which an engine computes. `open_in` opens it in the OpenVINO of a toolchain; `toolchain` is the
-    name of the one that runs it, empty where it is this process.
+    name of the one that runs it, empty where it is this process. `resized` is the tensor behind the resize of one
+    that takes pictures, u8 [1, H, W, 3] of any size; empty in others.
     """
 
     hop: str
@@ -53,6 +59,13 @@ class Candidate:
     computed_in: str = "FP32"
     open_in: Callable[[Toolchain], Runner] | None = None
     toolchain: str = ""
+    resized: str = ""
+
+    def fed(self, sample: Sample, spec: Input) -> NDArray[Any]:
+        """Return what this file takes of a sample; pictures at the size of the network, where no filter acts."""
+        if self.resized and isinstance(sample, Picture):
+            return picture_input(resized(sample.pixels, spec), spec)
+        return (sample.for_original if self.normalised else sample.for_converted)(spec)
 
     @property
     def precisions(self) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from ssdconvert.errors import MissingDevice
 from ssdconvert.ir_contract import promises_of
 from ssdconvert.ir_rounding import broken_rounding
 from ssdconvert.myriad import FACTS, PRECISION, TOOLCHAIN, files_for_myriad, is_myriad, read_compiled
+from ssdconvert.openvino_converter import resized_tensor
 from ssdconvert.originals import Original
 from ssdconvert.outputs import STATIC, TAILS
 from ssdconvert.recipe_source import CaffeSource
@@ -90,11 +91,14 @@ def _ir(
     names = [tensor.name for tensor in tensors.values()]
     ready = plan.recipe.source.kind == "ir" and precision == plan.reference_precision
 
+    inside = resized_tensor(plan.recipe.input) if plan.bake == "image" else ""
+    extra = [*names, *filter(None, [inside])]
+
     def opened() -> Runner:
-        return OpenvinoRunner(path, device, names, original.prepare, settings=machine.settings)
+        return OpenvinoRunner(path, device, extra, original.prepare, settings=machine.settings)
 
     def opened_in(toolchain: Toolchain) -> Runner:
-        return ToolchainRunner(toolchain, path, device, names, original.prepare, machine.settings)
+        return ToolchainRunner(toolchain, path, device, extra, original.prepare, machine.settings)
 
     shown = precision == plan.precisions[0]
     prepare = (lambda model: None) if plan.through_onnx else named_by_operation
@@ -103,7 +107,7 @@ def _ir(
     def promises() -> Mapping[str, Sequence[str]]:
         recipe = plan.recipe
         heads = original.head_shapes(recipe.classes)
-        kept = promises_of(recipe, precision, path, form, recipe.source.kind == "ir", heads)
+        kept = promises_of(recipe, precision, path, form, recipe.source.kind == "ir", heads, plan.bake)
         full = folder / plan.irs["FP32"] if "FP32" in plan.irs else None
         if precision == "FP16" and full and recipe.source.kind != "ir" and not kept["whole"]:
             kept["rounding"] = broken_rounding(full, path)
@@ -112,7 +116,7 @@ def _ir(
     simulated = simulation_of(path, precision, device, names, original.prepare)
     return Candidate(
         "ir", precision, device, False, opened, tensors, form, ready, shown, inner, promises,
-        simulated=simulated, open_in=opened_in,
+        simulated=simulated, open_in=opened_in, resized=inside,
     )  # fmt: skip
 
 

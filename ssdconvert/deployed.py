@@ -38,9 +38,9 @@ class Deployed:
 
     `input` has the channel order that the file takes (its `color.model`), mean and scale in that order where
     they are not inside, and the shape of one picture; `batch` pictures are fed at once, `channels_last` as
-    [B, H, W, 3]. `reading` reads the outputs, whose boxes are divided by `sides` (width, height) and whose
-    first class is called `first_label`; `names` is empty where nobody names them. `fed` says who says all
-    this, `warnings` what of it does not fit.
+    [B, H, W, 3]; with `resizes` it gets pictures in their own size. `reading` reads the outputs, whose boxes are
+    divided by `sides` (width, height) and whose first class is called `first_label`; `names` is empty where nobody
+    names them. `fed` says who says all this, `warnings` what of it does not fit.
     """
 
     facts: ModelFacts
@@ -51,6 +51,7 @@ class Deployed:
     sides: tuple[int, int] = (1, 1)
     batch: int = 1
     channels_last: bool = False
+    resizes: bool = False
     fed: str = ""
     warnings: tuple[str, ...] = ()
 
@@ -94,6 +95,9 @@ def deployed(
         )
     if recipe:
         height, width = recipe.input.shape[2:]
+    inside = (own or {}).get("baked_resize", "")
+    if inside:
+        width, height = (int(side) for side in inside.split()[-1].split("x"))
     if not height or not width:
         raise RecipeError(
             f"{facts.path} takes {port}: pictures of any size",
@@ -111,8 +115,9 @@ def deployed(
         sides = (width, height) if recipe.detections.units == "pixels" else (1, 1)
     names, first_label = _names(facts, None if own else recipe, own, labels, warnings)
     return Deployed(
-        facts, names, spec, reading, first_label, sides, batch, channels_last, fed, tuple(warnings)
-    )
+        facts, names, spec, reading, first_label, sides, batch, channels_last,
+        bool(inside) and not (feeding.mode or feeding.library), fed, tuple(warnings),
+    )  # fmt: skip
 
 
 def _picture(facts: ModelFacts) -> Port:
@@ -138,7 +143,7 @@ def _picture(facts: ModelFacts) -> Port:
 def _base(facts: ModelFacts, recipe: Recipe | None, own: dict[str, str] | None) -> tuple[dict[str, Any], str]:
     """Return colour, mean, scale and resize, as keys of an Input, and who says so."""
     if own:
-        mode, interpolation, library = own["resize"].split()
+        mode, interpolation, library = own.get("baked_resize", own.get("resize", "")).split()[:3]
         resize = {"mode": mode, "filter": interpolation, "library": library}
         color = own["input_color"]
         return {"color": {"model": color, "converted": color}, "resize": resize}, "fed as it says itself"

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ssdconvert.deployed import Deployed, Feeding, deployed
 from ssdconvert.devices import Machine
 from ssdconvert.errors import ConversionError, RecipeError, SsdconvertError
+from ssdconvert.ir_description import description_in
 from ssdconvert.label_files import LabelList
 from ssdconvert.model_facts import facts_of_model, facts_of_session
 from ssdconvert.output_rows import UNDERSTOOD, Rows
@@ -53,11 +54,15 @@ class Detector:
         return self.read(self.queue.submit(self.batch([self.prepared(pixels)])))[0]
 
     def prepared(self, pixels: Pixels) -> NDArray[Any]:
-        """Bring RGB pixels [H, W, 3] of any size to one picture of the model's input, in its layout."""
+        """Bring RGB pixels [H, W, 3] of any size to one picture of the model's input, in its layout.
+
+        A model that resizes gets them in their own size.
+        """
         import cv2
 
         model, spec = self.model, self.model.input
-        planes = list(cv2.split(resized(pixels, spec)))  # many times faster than moving axes in numpy
+        fitting = pixels if model.resizes else resized(pixels, spec)
+        planes = list(cv2.split(fitting))  # many times faster than moving axes in numpy
         if spec.color.model == "bgr":
             planes.reverse()
         laid: NDArray[Any] = np.stack(planes, axis=2 if model.channels_last else 0)
@@ -124,7 +129,12 @@ def open_detector(
 
 
 def _make_static(ir: Any, path: Path, recipe: Recipe | None) -> None:
-    """Give a model of one input the recipe's shape, or a batch of one, where it has none of its own."""
+    """Give a model of one input the recipe's shape, or a batch of one, where it has none of its own.
+
+    One that resizes pictures itself stays open for any size.
+    """
+    if "baked_resize" in description_in(ir):
+        return
     shape = ir.input().get_partial_shape() if len(ir.inputs) == 1 else None
     if shape is None or shape.is_static or (not recipe and (shape.rank.is_dynamic or len(shape) != 4)):
         return

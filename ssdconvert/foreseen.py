@@ -62,8 +62,7 @@ def _on_a_sample(
     limits: GateLimits,
 ) -> Iterator[Check]:
     sample = reference.sample
-    prepared = (sample.for_original if candidate.normalised else sample.for_converted)(recipe.input)
-    feeds = {recipe.input.name: prepared}
+    feeds = {recipe.input.name: candidate.fed(sample, recipe.input)}
     outputs = simulation.run(feeds)
     heads = {ours: tensor.read(outputs[tensor.name]) for ours, tensor in candidate.tensors.items()}
     lost = sum(int((~np.isfinite(array)).sum()) for array in heads.values())

@@ -33,12 +33,13 @@ def promises_of(
     form: OutputForm | None,
     ready: bool,
     heads: Shapes | None = None,
+    bake: str = "values",
 ) -> Promises:
     """Return each promise of the IR at `path`, an .xml, and what of it is broken: nothing where it is kept.
 
     `form` is that in which it is to hand out detections; None where it ends in `heads`, f32 of these shapes. A
-    `ready` IR is published and taken as it is: it describes itself in no words of ours. A file that cannot be
-    read keeps no other promise, and none is returned.
+    `ready` IR is published and taken as it is: it describes itself in no words of ours. `bake`, one of
+    `build_plan.BAKES`, is what is inside. A file that cannot be read keeps no other promise, and none is returned.
 
     whole: there is a pair, of the length that it counts on, which OpenVINO reads · input, outputs: names,
     types, static shapes · weights: their precision · description: what it says of itself · suppression: the
@@ -50,7 +51,7 @@ def promises_of(
         return {"whole": [error.message.replace(f"{path.parent}{os.sep}", "")]}
     promises: Promises = {
         "whole": [],
-        "input": _broken_input(model, recipe),
+        "input": _broken_input(model, recipe, bake),
         "outputs": _broken_outputs(
             model, _promised_outputs(form, recipe.detections.keep, heads or {}), ready
         ),
@@ -58,7 +59,7 @@ def promises_of(
     }
     if not ready:
         promises["weights"] += _quantised(model, precision)
-        promises["description"] = broken_description(model, recipe, precision)
+        promises["description"] = broken_description(model, recipe, precision, bake)
     broken = _broken_suppression(model, recipe, form, ready)
     # outputs such as ours may follow any tail; what does not read as ours is held against its own heads alone
     unread = broken and ready and form is not None and form.names == STATIC.names
@@ -66,10 +67,15 @@ def promises_of(
 
 
 def check_ir(
-    recipe: Recipe, precision: str, path: Path, form: OutputForm | None, heads: Shapes | None = None
+    recipe: Recipe,
+    precision: str,
+    path: Path,
+    form: OutputForm | None,
+    heads: Shapes | None = None,
+    bake: str = "values",
 ) -> None:
     """Raise ConversionError where an IR that ssdconvert made is not what the recipe asks for; see `promises_of`."""
-    promises = promises_of(recipe, precision, path, form, False, heads)
+    promises = promises_of(recipe, precision, path, form, False, heads, bake)
     broken = [f"{promise}: {'; '.join(told)}" for promise, told in promises.items() if told]
     if broken:
         raise ConversionError(
@@ -109,9 +115,10 @@ def weight_types(model: Any) -> Counter[str]:
     return counts
 
 
-def _broken_input(model: Any, recipe: Recipe) -> list[str]:
+def _broken_input(model: Any, recipe: Recipe, bake: str = "values") -> list[str]:
     """Judge the name, type and shape of the only input."""
-    expected = f"{recipe.input.name} f32 {list(recipe.input.shape)}"
+    taken = "u8 [1,?,?,3]" if bake == "image" else f"f32 {list(recipe.input.shape)}"
+    expected = f"{recipe.input.name} {taken}"
     actual = [f"{_name(port, [recipe.input.name])} {_described(port)}" for port in model.inputs]
     return [] if actual == [expected] else [f"the input {', '.join(actual) or 'none'}, expected {expected}"]
 

@@ -9,23 +9,43 @@ from ssdconvert.recipe import Recipe
 
 SECTION = "ssdconvert"
 MOST_NAMES = 5  # shown of labels that are missing, or too many
-KEYS = (  # of `description_of`
+KEYS = (  # of `describe`, but for the digests
     "recipe", "title", "licence", "precision", "labels", "stand_in", "input_range", "input_color", "resize",
     "baked_model_color", "baked_mean", "baked_scale",
+    "converter", "input_type", "input_layout", "input_size", "baked_resize",
 )  # fmt: skip
 
 
-def describe(model: Any, recipe: Recipe, precision: str, sources: Mapping[str, str]) -> None:
-    """Write the description into an openvino.Model; `sources` are the digests of the original's files."""
-    for key, value in description_of(recipe, precision).items():
+def describe(
+    model: Any,
+    recipe: Recipe,
+    precision: str,
+    sources: Mapping[str, str],
+    converter: str,
+    bake: str = "values",
+) -> None:
+    """Write the description into an openvino.Model.
+
+    `sources` are the digests of the original's files, `converter` is the name and version of what made the model.
+    """
+    for key, value in {**description_of(recipe, precision, bake), "converter": converter}.items():
         model.set_rt_info(value, [SECTION, key])
     for name, digest in sources.items():
         model.set_rt_info(digest, [SECTION, "source_sha256", re.sub(r"[^A-Za-z0-9_.-]", "_", name)])
 
 
-def description_of(recipe: Recipe, precision: str) -> dict[str, str]:
-    """Return what an IR of a recipe says of itself, but for the digests of its source."""
+def description_of(recipe: Recipe, precision: str, bake: str = "values") -> dict[str, str]:
+    """Return what an IR of a recipe says of itself, but for what made it, and of what."""
     spec = recipe.input
+    resize = f"{spec.resize.mode} {spec.resize.filter} {spec.resize.library}"
+    picture = {"resize": resize}
+    if bake == "image":
+        picture = {
+            "input_type": "u8",
+            "input_layout": "NHWC",
+            "input_size": "any",
+            "baked_resize": f"{resize} {spec.shape[3]}x{spec.shape[2]}",
+        }
     return {
         "recipe": recipe.name,
         "title": recipe.title,
@@ -37,7 +57,7 @@ def description_of(recipe: Recipe, precision: str) -> dict[str, str]:
         ),
         "input_range": "0..255",
         "input_color": spec.color.converted,
-        "resize": f"{spec.resize.mode} {spec.resize.filter} {spec.resize.library}",
+        **picture,
         "baked_model_color": spec.color.model,
         "baked_mean": " ".join(f"{value:g}" for value in spec.mean),
         "baked_scale": " ".join(f"{value:g}" for value in spec.scale),
@@ -52,12 +72,12 @@ def description_in(model: Any) -> dict[str, str]:
     return {key: value for key, value in told.items() if value is not None}
 
 
-def broken_description(model: Any, recipe: Recipe, precision: str) -> list[str]:
+def broken_description(model: Any, recipe: Recipe, precision: str, bake: str = "values") -> list[str]:
     """Return what an openvino.Model says of itself in other words than an IR of this recipe does."""
     if not model.has_rt_info([SECTION]):
         return [f"rt_info has no section {SECTION}, expected that of {recipe.name}"]
     broken = []
-    for key, expected in description_of(recipe, precision).items():
+    for key, expected in description_of(recipe, precision, bake).items():
         actual = _told(model, key)
         if actual == expected:
             continue

@@ -45,7 +45,7 @@ def from_onnx(source: Path, arguments: Mapping[str, Any]) -> Any:
                 hint="report this as a bug, with the recipe",
                 stage="convert",
             ) from error
-    name_deterministically(model, _names_in(source))
+    name_deterministically(model, names_in(source))
     return model
 
 
@@ -61,7 +61,8 @@ def name_deterministically(model: Any, own: Collection[str], numbered: str = r"\
             operation.set_friendly_name(f"{operation.get_type_name()}_{index}")
 
 
-def _names_in(source: Path) -> set[str]:
+def names_in(source: Path) -> set[str]:
+    """Return every name in the graph of an ONNX file."""
     import onnx
 
     graph = onnx.load(source, load_external_data=False).graph

@@ -14,13 +14,14 @@ from ssdconvert.catalog import CatalogEntry
 from ssdconvert.device_config import told_of
 from ssdconvert.devices import Machine
 from ssdconvert.myriad import FACTS, FOLDER, PRECISION, TOOLCHAIN, files_for_myriad, is_myriad
+from ssdconvert.openvino_converter import TOOLCHAIN as CONVERTING
 from ssdconvert.pictures import named_pictures, read_picture
 from ssdconvert.report.result import verification_from_json
 from ssdconvert.runners.openvino_core import extensions_in_use
 from ssdconvert.source_files import SourceFiles, fetched_files, stand_in_files
 from ssdconvert.stage_runner import REPORTS, StageRunner
 from ssdconvert.toolchains import kind_of
-from ssdconvert.toolchains.environment import locate, running
+from ssdconvert.toolchains.environment import find, locate, running
 from ssdconvert.versions import TOOLS, tool_versions
 from ssdconvert.workspace import (
     EXPORTED,
@@ -52,8 +53,10 @@ def build(
     `on_stage` hears of each stage as it ends, `on_wait` when another process holds the build folder.
     The result's verdict tells whether the model is right; only expected failures raise.
     """
-    planned = plan(entry.recipe, options.precisions, options.tail)
+    planned = plan(entry.recipe, options.precisions, options.tail, options.converter, options.bake)
     running(options.toolchains)  # one that is missing is told before anything is built
+    if planned.converter == "openvino":
+        find(CONVERTING)
     workspace = Workspace(options.output)
     with workspace.locked(on_wait):
         workspace.claim(entry.recipe.name)
@@ -237,7 +240,7 @@ class _Build:
             sources, tail = self.source.digests, self.plan.tail
             graph = self.workspace.path(self.plan.onnx)
             if self.plan.through_onnx and tail == "nms":
-                return convert(self.recipe, graph, targets, sources)
+                return convert(self.recipe, graph, targets, sources, self.plan.converter, self.plan.bake)
             if self.plan.through_onnx:
                 return convert_heads(self.recipe, self.original, graph, tail, targets, sources)
             if self.recipe.source.kind == "caffe":
@@ -245,6 +248,9 @@ class _Build:
             _ = self.original  # which refuses what does not fit, before anything is copied
             return adopt(self.recipe, self.source.paths, targets)
 
+        toolchain = "caffe" if self.recipe.source.kind == "caffe" else None
+        if self.plan.converter == "openvino":
+            toolchain = CONVERTING
         inputs = {
             "files": self._digests("simplify") if self.plan.through_onnx else {},
             "source": self.source.digests,
@@ -253,8 +259,10 @@ class _Build:
             "labels": list(self.recipe.class_names),
             "precisions": list(self.plan.precisions),
             "tail": self.plan.tail,
+            "converter": self.plan.converter,
+            "bake": self.plan.bake,
             "tools": tool_versions(("openvino", "openvino-dev")),
-            "toolchain": kind_of("caffe").pins() if self.recipe.source.kind == "caffe" else {},
+            "toolchain": kind_of(toolchain).pins() if toolchain else {},
         }
         self.stages.run("convert", inputs, outputs, action)
 
@@ -336,6 +344,7 @@ class _Build:
             "tail": self.plan.tail,
             "devices": [machine.device for machine in self.options.machines],
             "settings": [_inputs_of(machine) for machine in self.options.machines],
+            "bake": self.plan.bake,
             "required_devices": list(self.options.required_devices),
             "toolchains": {name: kind_of(name).pins() for name in self.options.toolchains},
             "tools": tool_versions(),
@@ -407,6 +416,8 @@ class _Build:
                 self.stages.code,
                 gate,
                 self.plan.tail,
+                self.plan.converter,
+                self.plan.bake,
             )
             write_json(self.workspace.path("manifest.json"), document)
         self.stages.tell(StageResult("manifest", "done", time.monotonic() - started, "", "manifest.json"))

@@ -39,7 +39,9 @@ def _traces(
     for candidate, checks in judged:
         failed = [check.input for check in checks if (check.level, check.status) == ("heads", "fail")]
         if (everything and candidate.hop in TRACED and len(references)) or failed:
-            sample, _ = references[failed[0] if failed else references.names[0]]
+            # those that are resized inside are no inputs of the original
+            known = [name for name in failed if name in references.names]
+            sample, _ = references[(known or references.names)[0]]
             yield _trace(recipe, candidate, sample, original)
         if failed and not everything:
             return
@@ -57,11 +59,8 @@ def _trace(recipe: Recipe, candidate: Candidate, sample: Sample, original: Origi
     if candidate.inner is None:
         return replace(base, reason="it shares no names of tensors with what it was made from")
     first, second = candidate.inner
-    pictures = [
-        (sample.for_converted if pixels else sample.for_original)(recipe.input)
-        for pixels in (original.takes_pixels, not candidate.normalised)
-    ]
-    feeds = {recipe.input.name: pictures[0]}, {recipe.input.name: pictures[1]}
+    before = (sample.for_converted if original.takes_pixels else sample.for_original)(recipe.input)
+    feeds = {recipe.input.name: before}, {recipe.input.name: candidate.fed(sample, recipe.input)}
     try:
         return replace(base, trace=trace(first, second, *feeds))
     except SsdconvertError as error:

@@ -187,6 +187,12 @@ def caffe_toolchain(installed: "Callable[[str], Toolchain]") -> "Toolchain":
 
 
 @pytest.fixture
+def ov_2026_toolchain(installed: "Callable[[str], Toolchain]") -> "Toolchain":
+    """The toolchain that converts without Model Optimizer."""
+    return installed("ov-2026")
+
+
+@pytest.fixture
 def tiny_prototxt(tmp_path: Path) -> Path:
     """An SSD of Caffe at 96x64 pixels: 16x24 places, 4 boxes a place, three classes, detections over 0.4."""
     path = tmp_path / "tiny.prototxt"

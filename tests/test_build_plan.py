@@ -170,3 +170,36 @@ def test_what_keeps_its_outputs_gets_no_tail(tail: str) -> None:
             plan(made, None, tail)
     heads = {"heads": {"scores": "s", "boxes": "b"}}
     assert plan(recipe("caffe", CAFFE, ["FP32"], source=heads), None, tail).tail == tail
+
+
+@pytest.mark.parametrize(
+    ("kind", "files", "converter", "bake", "told"),
+    [
+        ("caffe", CAFFE, "openvino", "values", "m is a Caffe network: --converter openvino converts PyTorch and ONNX"),
+        ("ir", ir_files("FP32"), "openvino", "image", "m is a ready IR: --converter openvino converts PyTorch and"),
+        ("onnx", ONNX, "mo", "image", "--bake image is done by OpenVINO's own converter"),
+        ("onnx", ONNX, "ovc", "values", "there is no --converter ovc"),
+        ("onnx", ONNX, "openvino", "all", "there is no --bake all"),
+    ],
+)  # fmt: skip
+def test_conversions_that_cannot_be(kind: str, files: Any, converter: str, bake: str, told: str) -> None:
+    changes = {"source": {"heads": {"scores": "a", "boxes": "b"}}} if kind == "caffe" else {}
+    with pytest.raises(RecipeError) as raised:
+        plan(recipe(kind, files, ["FP32"], **changes), None, "nms", converter, bake)
+    assert raised.value.message.startswith(told)
+    assert raised.value.exit_code == 2
+    assert raised.value.hint
+
+
+def test_the_tail_of_the_other_converter() -> None:
+    with pytest.raises(RecipeError, match="the tail heads is put in place by Model Optimizer"):
+        plan(recipe("onnx", ONNX, ["FP32"]), None, "heads", "openvino")
+
+
+def test_a_crop_cannot_be_baked_in() -> None:
+    cropped = recipe("onnx", ONNX, ["FP32"])
+    resize = cropped.input.resize.model_copy(update={"mode": "crop"})
+    cropped = cropped.model_copy(update={"input": cropped.input.model_copy(update={"resize": resize})})
+    with pytest.raises(RecipeError, match="m crops its pictures"):
+        plan(cropped, None, "nms", "openvino", "image")
+    assert plan(cropped, None, "nms", "openvino").bake == "values"

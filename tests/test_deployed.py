@@ -168,3 +168,16 @@ def test_labels_come_before_what_the_file_says() -> None:
     told = use(facts(said=SAID), labels=names("bird", "fish"))
     assert (told.names, told.name(2), told.warnings) == (("bird", "fish"), "fish", ())
     assert "too short" in use(facts(said=SAID), labels=names("bird")).warnings[0]
+
+
+def test_a_file_that_resizes_gets_pictures_as_they_are() -> None:
+    said = SAID | {"baked_resize": "stretch bilinear pillow 96x48"}
+    del said["resize"]
+    model = use(facts(shape=(1, None, None, 3), said=said))
+    assert model.resizes
+    assert (model.input.shape, model.channels_last, model.batch) == ((1, 3, 48, 96), True, 1)
+    assert fed(model) == ("rgb", (0, 0, 0), (1, 1, 1), "stretch", "pillow")
+    assert use(facts(BOXES, shape=(1, None, None, 3), said=said)).sides == (96, 48)
+    # who asks for a filter gets it: the one inside then has nothing to do
+    assert not use(facts(shape=(1, None, None, 3), said=said), library="opencv").resizes
+    assert not use(facts(said=SAID)).resizes

@@ -173,3 +173,22 @@ def test_outputs_of_other_shapes_than_promised_are_told(model_giving: Callable[.
     with pytest.raises(ConversionError, match="5 boxes, 3 labels") as told:
         open_detector(path).rows(RGB)
     assert "understood are" in told.value.hint
+
+
+def test_a_model_that_resizes_gets_the_picture_itself(
+    model_giving: Callable[..., Path], tmp_path: Path
+) -> None:
+    import openvino
+
+    path = model_giving(THREE, (1, -1, -1, 3), kind=np.uint8, means="scores")
+    model = openvino.Core().read_model(path)
+    said = {"labels": "cat", "input_color": "bgr", "baked_resize": "stretch bilinear opencv 8x6"}
+    for key, value in said.items():
+        model.set_rt_info(value, ["ssdconvert", key])
+    openvino.save_model(model, tmp_path / "open.xml", compress_to_fp16=False)
+    detector = open_detector(tmp_path / "open.xml")
+    assert detector.prepared(RGB).shape == RGB.shape
+    assert detector.prepared(RGB).dtype == np.uint8
+    assert (np.round(detector.rows(RGB).scores * 255)).tolist() == [50, 100, 200]
+    forced = open_detector(tmp_path / "open.xml", feeding=Feeding(library="pillow"))
+    assert forced.prepared(RGB).shape == (6, 8, 3)

@@ -9,6 +9,8 @@ import click
 from ssdconvert.api import machines_asked_for, named_devices
 from ssdconvert.cli.options import (
     Settings,
+    bake_option,
+    converter_option,
     device_option,
     fetch_options,
     output_folder_option,
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 @output_folder_option
 @precision_option
 @tail_option
+@converter_option
+@bake_option
 @device_option
 @require_device_option
 @toolchain_option
@@ -95,6 +99,8 @@ def export_command(name: str, catalog: "Catalog", settings: Settings, **options:
 @output_folder_option
 @precision_option
 @tail_option
+@converter_option
+@bake_option
 @stand_in_option
 @fetch_options
 @recipe_options
@@ -126,6 +132,8 @@ def run_recipe(
     images: Sequence[Path] = (),
     toolchains: Sequence[str] = (),
     tail: str = "nms",
+    converter: str = "mo",
+    bake: str = "values",
 ) -> "BuildResult":
     """Run one recipe's stages, telling of each on stderr."""
     from ssdconvert.build_result import BuildOptions
@@ -150,6 +158,8 @@ def run_recipe(
         images=pictures_beside(named_pictures(entry), images),
         toolchains=tuple(toolchains),
         tail=tail,
+        converter=converter,
+        bake=bake,
     )
     settings.progress(f"{entry.recipe.name}: {entry.recipe.title}")
     return build(

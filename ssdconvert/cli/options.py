@@ -183,6 +183,21 @@ tail_option = click.option(
     show_default=True,
     help="What follows the heads: bboxes, labels and scores; one output of DetectionOutput; or nothing.",
 )
+converter_option = click.option(
+    "--converter",
+    type=click.Choice(["mo", "openvino"]),
+    default="mo",
+    show_default=True,
+    help="What makes IR of ONNX: Model Optimizer, or openvino.convert_model in the toolchain ov-2026.",
+)
+bake_option = click.option(
+    "--bake",
+    type=click.Choice(["values", "image"]),
+    default="values",
+    show_default=True,
+    help="What is inside: order of channels, mean and scale; with image the resize too, of u8 pictures of any size "
+    "(needs --converter openvino).",
+)
 device_option = click.option(
     "--device", "devices", multiple=True, help="OpenVINO device; repeatable.  [default: CPU]"
 )

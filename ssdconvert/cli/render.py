@@ -12,6 +12,7 @@ from ssdconvert.report.result import Check, Verification, describe, divergence_t
 from ssdconvert.report.words import worst_checks, worst_status
 from ssdconvert.side_by_side import Compared
 from ssdconvert.stages.detect import Found, Seen
+from ssdconvert.whole_pictures import COST, LEVELS
 
 UNMEASURED = ("inconclusive", "skipped")
 COLOURS = {"done": "green", "cached": "cyan", "pass": "green", "failed": "red", "fail": "red"}
@@ -87,6 +88,10 @@ def _candidate_line(name: str, checks: Sequence[Check]) -> str:
     for check in checks:
         if check.level == "detections" and check.output in ("scores", "bboxes"):
             parts.append(f"{'IoU' if check.output == 'bboxes' else 'score'} {_with_limit(check)}")
+        elif check.output == COST:
+            parts += [f"filter costs {check.metric} {_value(check)} (no limit)"] if check.value else []
+        elif check.metric == LEVELS and check.status != "fail":
+            parts.append(f"resize {check.value:.0f} of 255 (limit {check.limit:g})")
         elif check.status == "fail" and check.level in ("contract", "detections"):
             parts.append(f"{check.output} {check.metric}: {check.reason}".strip())
         elif check.output == NEARER and check.status == "fail":
@@ -99,14 +104,13 @@ def _candidate_line(name: str, checks: Sequence[Check]) -> str:
 
 
 def _with_limit(check: Check) -> str:
-    value = (
-        "not a number"
-        if check.value is None
-        else f"{check.value:.2g}"
-        if check.value < 0.1
-        else f"{check.value:.4f}"
-    )
-    return f"{value} (limit {check.limit:g})"
+    return f"{_value(check)} (limit {check.limit:g})"
+
+
+def _value(check: Check) -> str:
+    if check.value is None:
+        return "not a number"
+    return f"{check.value:.2g}" if check.value < 0.1 else f"{check.value:.4f}"
 
 
 def found_text(found: Sequence[Found], picture: Path | None, both: Compared | None = None) -> str:

@@ -9,6 +9,8 @@ from ssdconvert.api import machines_asked_for, named_devices, refuse_file, verif
 from ssdconvert.cli.build import raise_unless_right, run_recipe
 from ssdconvert.cli.options import (
     Settings,
+    bake_option,
+    converter_option,
     device_option,
     fetch_options,
     output_folder_option,
@@ -56,6 +58,8 @@ if TYPE_CHECKING:
 @toolchain_option
 @tail_option
 @settings_options
+@converter_option
+@bake_option
 @stand_in_option
 @fetch_options
 @recipe_options
@@ -101,6 +105,11 @@ def _compared(
         raise RecipeError(
             "--tail says what a build makes, and with --against nothing is built",
             hint="leave out one of the two",
+        )
+    if (options["converter"], options["bake"]) != ("mo", "values"):
+        raise RecipeError(
+            "--converter and --bake say how a build is made, and with --against nothing is built",
+            hint="leave them out",
         )
     entry = catalog.find(recipe) if recipe is not None else None
     return verify_files(

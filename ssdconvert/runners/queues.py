@@ -151,6 +151,8 @@ def _taking_u8(model: Any) -> Any:
     import openvino
     from openvino.preprocess import PrePostProcessor
 
+    if model.input().get_element_type() == openvino.Type.u8:
+        return model
     processor = PrePostProcessor(model)
     processor.input().tensor().set_element_type(openvino.Type.u8)
     return processor.build()

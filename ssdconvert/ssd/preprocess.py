@@ -143,6 +143,11 @@ def original_input(pixels: Pixels, spec: InputSpec) -> FloatArray:
     return (_planar(resized(pixels, spec), spec.color.model) - mean) / scale
 
 
+def picture_input(pixels: Pixels, spec: InputSpec) -> Pixels:
+    """Return u8 [1, H, W, 3] of the picture's own size, the converted model's channel order."""
+    return np.ascontiguousarray(pixels if spec.color.converted == "rgb" else pixels[..., ::-1])[None]
+
+
 def converted_input(pixels: Pixels, spec: InputSpec) -> FloatArray:
     """Return f32 [1, 3, H, W], the converted model's channel order, 0..255."""
     return _planar(resized(pixels, spec), spec.color.converted)

@@ -1,7 +1,7 @@
-"""Convert: the model to OpenVINO IR by Model Optimizer, preprocessing baked in; a ready IR is taken as it is.
+"""Convert: the model to OpenVINO IR, preprocessing baked in; a ready IR is taken as it is.
 
 The result is read back from the file, and its input, outputs and weight precision are checked
-against what was asked for: what Model Optimizer says it did is not evidence.
+against what was asked for: what a converter says it did is not evidence.
 """
 
 import os
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ssdconvert import openvino_converter
 from ssdconvert.ir_contract import Shapes, check_ir, check_ready_ir
 from ssdconvert.ir_description import describe
 from ssdconvert.ir_graph import suppression_of
@@ -25,13 +26,25 @@ from ssdconvert.workspace import temporary_folder_beside
 Paths = Mapping[str, Path]
 
 
-def convert(recipe: Recipe, source: Path, targets: Paths, sources: Mapping[str, str]) -> str:
+def convert(
+    recipe: Recipe,
+    source: Path,
+    targets: Paths,
+    sources: Mapping[str, str],
+    converter: str = "mo",
+    bake: str = "values",
+) -> str:
     """Write an IR of an ONNX graph for each precision of `targets` (precision -> path of the .xml).
 
-    `sources` are the digests of the original's files, kept in the IR. Returns what was done. Raises
-    ConversionError when the conversion fails or its result is not what was asked for.
+    `sources` are the digests of the original's files, kept in the IR; `converter` and `bake` are of
+    `build_plan.CONVERTERS` and `BAKES`. Returns what was done. Raises ConversionError when the conversion
+    fails or its result is not what was asked for, MissingDevice where the converter's toolchain is not there.
     """
-    return _write(from_onnx(source, conversion_arguments(recipe)), recipe, STATIC, targets, sources)
+    if converter == "openvino":
+        model = openvino_converter.from_onnx(source, recipe, bake)
+    else:
+        model = from_onnx(source, conversion_arguments(recipe))
+    return _write(model, recipe, STATIC, targets, sources, converter=converter, bake=bake)
 
 
 def convert_heads(
@@ -97,22 +110,28 @@ def _write(
     targets: Paths,
     sources: Mapping[str, str],
     heads: Shapes | None = None,
+    converter: str = "mo",
+    bake: str = "values",
 ) -> str:
     """Write a model in each precision, checked; one without a form ends in `heads`."""
     import openvino
 
     use_older_operations(model)
+    maker = openvino_converter.made_by(converter)
     sizes = []
     for precision, target in targets.items():
-        describe(model, recipe, precision, sources)
+        describe(model, recipe, precision, sources, maker, bake)
         with temporary_folder_beside(target.parent) as folder:
             temporary = folder / target.name
             openvino.save_model(_compressed(model, precision), temporary, compress_to_fp16=False)
-            check_ir(recipe, precision, temporary, form, heads or {})
+            check_ir(recipe, precision, temporary, form, heads or {}, bake)
             _put(temporary, target)
         sizes.append(f"{precision} {target.with_suffix('.bin').stat().st_size / 1e6:.1f} MB")
     spec = recipe.input
-    return f"{', '.join(sizes)}; input {spec.color.converted} 0..255 {spec.shape[3]}x{spec.shape[2]}"
+    told = f"{', '.join(sizes)}; input {spec.color.converted} 0..255 {spec.shape[3]}x{spec.shape[2]}"
+    if bake == "image":
+        told = f"{', '.join(sizes)}; input {spec.color.converted} u8 pictures of any size"
+    return told if converter == "mo" else f"{told}; by {maker}"
 
 
 def _put(temporary: Path, target: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from ssdconvert.gate_limits import DEFAULT_LIMITS, limits_of
 from ssdconvert.model_optimizer import conversion_arguments
+from ssdconvert.openvino_converter import TOOLCHAIN
 from ssdconvert.recipe import Recipe, recipe_digest
 from ssdconvert.stages.fetch import Fetched
 from ssdconvert.toolchains import kind_of
@@ -37,10 +38,13 @@ def manifest_document(
     code: str,
     gate: Mapping[str, Any],
     tail: str = "nms",
+    converter: str = "mo",
+    bake: str = "values",
 ) -> dict[str, Any]:
     """Return the manifest of a build.
 
-    `gate` is what verification was given beside the recipe, `tail` what was put behind converted heads.
+    `gate` is what verification was given beside the recipe, `tail` what was put behind converted heads,
+    `converter` and `bake` are of `build_plan.CONVERTERS` and `BAKES`.
     """
     return {
         "schema": SCHEMA_VERSION,
@@ -52,7 +56,7 @@ def manifest_document(
         "tools": tool_versions(),
         "code_sha256": code,
         "stages": {
-            **_conversion(recipe),
+            **_conversion(recipe, converter, bake),
             "verify": {**gate, "limits": {p: asdict(limits_of(recipe, p)) for p in DEFAULT_LIMITS}},
         },
         "verdict": verdict,
@@ -64,7 +68,7 @@ def _described(file: Fetched) -> dict[str, Any]:
     return {"name": file.name, "sha256": file.sha256, "bytes": file.bytes, "pinned": file.pinned}
 
 
-def _conversion(recipe: Recipe) -> dict[str, Any]:
+def _conversion(recipe: Recipe, converter: str, bake: str) -> dict[str, Any]:
     """Return what was asked of each tool on the way to the IR."""
     kind = recipe.source.kind
     if kind == "ir":
@@ -72,4 +76,6 @@ def _conversion(recipe: Recipe) -> dict[str, Any]:
     arguments = conversion_arguments(recipe)
     if kind == "caffe":
         return {"convert": {**arguments, "toolchain": kind_of("caffe").pins()}}
+    if converter == "openvino":
+        arguments |= {"converter": converter, "bake": bake, "toolchain": kind_of(TOOLCHAIN).pins()}
     return {"export": {"opset": recipe.opset}, "convert": arguments}

@@ -38,6 +38,7 @@ from ssdconvert.runners import Runner
 from ssdconvert.samples import Picture, PictureFile, Recorded, Sample, is_generated
 from ssdconvert.ssd.detections import Detections
 from ssdconvert.traced_hops import traced
+from ssdconvert.whole_pictures import WholePictures
 
 CONTROL_PICTURES = (
     2  # on which mistakes are made on purpose, of photographs and of coloured generated ones each
@@ -71,9 +72,12 @@ def verify(
     """
     with TemporaryDirectory(prefix="ssdconvert-") as folder:
         references = References(Path(folder))
+        samples = list(samples)  # read one by one: in memory are their names
         checks = list(_look_at_the_original(recipe, original, samples, references))
+        whole = WholePictures(recipe, original, samples, references, Path(folder) / "whole")
         found = [
-            _judge(recipe, original, candidate, references, required_devices) for candidate in candidates
+            _judge(recipe, original, candidate, references, required_devices, whole)
+            for candidate in candidates
         ]
         checks += [check for one in found for check in one.checks]
         checks += _controls(recipe, original, references, found)
@@ -181,6 +185,7 @@ def _judge(
     candidate: Candidate,
     references: References,
     required_devices: Sequence[str],
+    whole: WholePictures,
 ) -> _Judged:
     """Open a candidate and judge its file and what it makes of each sample."""
     base = Check(
@@ -219,6 +224,8 @@ def _judge(
     held = _control_pictures(references) if candidate.rounded and not candidate.is_reference else []
     for sample, reference in references:
         _judge_sample(recipe, original, runner, sample, reference, sample.name in held, result)
+    if candidate.resized:
+        result.checks += whole.checks(base, candidate, runner)
     result.checks += checks_owed(base, original, candidate, result.checks, references.detections)
     return result
 
@@ -235,9 +242,12 @@ def _judge_sample(
     """Judge what a candidate makes of one sample; `held`: against deliberate mistakes, too."""
     candidate, spec = result.candidate, output_spec(recipe)
     here = replace(result.base, input=sample.name)
-    prepared = (sample.for_original if candidate.normalised else sample.for_converted)(recipe.input)
+    if candidate.resized and isinstance(sample, Recorded):
+        reason = "it takes pictures, and a recorded input is none"
+        result.checks.append(replace(here, metric="runs", reason=reason))
+        return
     try:
-        outputs = runner.run({recipe.input.name: prepared})
+        outputs = runner.run({recipe.input.name: candidate.fed(sample, recipe.input)})
     except SsdconvertError as error:
         result.checks.append(_failed(here, "runs", error))
         return

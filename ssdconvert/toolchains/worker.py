@@ -19,6 +19,7 @@ PROTOCOL = 2  # raised when a request or an answer changes its meaning
 TASKS = {  # the file of `tasks/` that each is a function of
     "about": "about",
     "convert_caffe": "convert_caffe",
+    "convert_onnx": "convert_onnx",
     "open_model": "run_ir",
     "infer": "run_ir",
     "convert_to_ir_v10": "myriad",
