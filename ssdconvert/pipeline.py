@@ -4,37 +4,29 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from ssdconvert.build_plan import PRECISIONS, Plan, plan
+from ssdconvert.build_plan import PRECISIONS, plan
 from ssdconvert.build_result import BuildOptions, BuildResult, StageResult
+from ssdconvert.build_run import BuildRun, inputs_of
 from ssdconvert.catalog import CatalogEntry
 from ssdconvert.device_config import told_of
-from ssdconvert.devices import Machine
-from ssdconvert.myriad import FACTS, FOLDER, PRECISION, TOOLCHAIN, files_for_myriad, is_myriad
+from ssdconvert.myriad import FACTS, TOOLCHAIN, files_for_myriad, is_myriad
 from ssdconvert.openvino_converter import TOOLCHAIN as CONVERTING
-from ssdconvert.pictures import named_pictures, read_picture
+from ssdconvert.pictures import read_picture
 from ssdconvert.report.result import verification_from_json
 from ssdconvert.runners.openvino_core import extensions_in_use
-from ssdconvert.source_files import SourceFiles, fetched_files, stand_in_files
-from ssdconvert.stage_runner import REPORTS, StageRunner
+from ssdconvert.source_files import fetched_files, stand_in_files
+from ssdconvert.stage_runner import REPORTS
 from ssdconvert.toolchains import kind_of
 from ssdconvert.toolchains.environment import find, locate, running
 from ssdconvert.versions import TOOLS, tool_versions
 from ssdconvert.workspace import (
     EXPORTED,
-    PRIVATE,
     Workspace,
     digest_of,
     ir_files,
     write_json,
 )
-
-if TYPE_CHECKING:
-    from ssdconvert.originals import Original
-    from ssdconvert.samples import PictureFile, Recorded
 
 STAGES = (
     "fetch", "load", "export", "simplify", "convert", "myriad", "verify", "detect", "report", "manifest",
@@ -65,37 +57,8 @@ def build(
             return _Build(entry, planned, options, workspace, on_stage).run(until)
 
 
-def _digest_or_nothing(path: Path) -> str:
-    """Return the digest of a picture that a user named; the gate tells of one that cannot be read."""
-    try:
-        return digest_of(path)
-    except OSError:
-        return ""
-
-
-def _inputs_of(machine: Machine) -> list[Any]:
-    """Return what a machine is told, with the digests of the files that it is given."""
-    named = (Path(value) for value in machine.settings.values())
-    files = [*(path for path in named if path.is_file()), *machine.extensions]
-    return [dict(machine.settings), [digest_of(path) for path in files]]
-
-
-class _Build:
+class _Build(BuildRun):
     """One run of the pipeline."""
-
-    def __init__(
-        self,
-        entry: CatalogEntry,
-        planned: Plan,
-        options: BuildOptions,
-        workspace: Workspace,
-        on_stage: Callable[[StageResult], None],
-    ) -> None:
-        self.recipe, self.plan, self.options, self.workspace = entry.recipe, planned, options, workspace
-        self.stages = StageRunner(workspace, options.rerun, on_stage)
-        self.pictures = named_pictures(entry)
-        self.source = SourceFiles((), None)
-        self.result = BuildResult(self.recipe.name, workspace.folder, self.stages.results)
 
     def run(self, until: str) -> BuildResult:
         from ssdconvert.stages.manifest import artefact_entries
@@ -106,67 +69,8 @@ class _Build:
             if name == until:
                 break
         if not self.result.artefacts:  # it ended before the manifest, which lists them
-            self.result.artefacts = artefact_entries(self.workspace, self._artefacts())
+            self.result.artefacts = artefact_entries(self.workspace, self.artefacts())
         return self.result
-
-    # --- what the stages share
-
-    @cached_property
-    def original(self) -> "Original":
-        """The original model, loaded when the first stage needs it."""
-        from ssdconvert.stages.load import load
-
-        started = time.monotonic()
-        with self.stages.failing("load", started):
-            original = load(self.recipe, self.source.paths)
-            _ = self.recorded  # evidence that does not fit is refused before anything is made
-        summary = f"{original.default_boxes} default boxes x {self.recipe.classes} classes"
-        notes = "; ".join(original.notes)
-        self.stages.tell(StageResult("load", "done", time.monotonic() - started, notes, summary))
-        return original
-
-    @cached_property
-    def recorded(self) -> "list[Recorded]":
-        """What the publisher recorded, where it is at hand."""
-        from ssdconvert.samples import recorded_samples
-
-        evidence = self.source.evidence
-        return recorded_samples(self.recipe, evidence.path if evidence else None)
-
-    def _artefacts(self) -> dict[str, str | None]:
-        """Return what has been made so far for the user: relative path -> weight precision."""
-        shipped = [path for path in self.stages.made if not path.startswith(PRIVATE)]
-        folders = {path: path.partition("/")[0].replace(FOLDER, PRECISION) for path in shipped}
-        return {path: folder if folder in PRECISIONS else None for path, folder in folders.items()}
-
-    def _digests(self, *stages: str) -> dict[str, str]:
-        return {path: digest for stage in stages for path, digest in self.workspace.digests(stage).items()}
-
-    def _myriad_digests(self) -> dict[str, str]:
-        paths = [self.workspace.path(path) for path in (*files_for_myriad(self.recipe.name), FACTS)]
-        return {path.name: digest_of(path) for path in paths if path.exists()}
-
-    def _picture_digests(self) -> list[list[str]]:
-        return [[name, digest_of(path)] for name, path in self.pictures]
-
-    def _verified_pictures(self) -> "list[PictureFile]":
-        from ssdconvert.samples import picture_files
-
-        return picture_files([*self.pictures, *self.options.images])
-
-    def _verified_picture_digests(self) -> list[list[str]]:
-        given = ([name, _digest_or_nothing(path)] for name, path in self.options.images)
-        return [*self._picture_digests(), *given]
-
-    def _source_form(self) -> dict[str, Any]:
-        """Return what a recipe says of its source beside the files: where heads are, what they mean."""
-        return self.recipe.source.model_dump(mode="json", exclude={"files"})
-
-    def _part(self, *keys: str) -> dict[str, Any]:
-        """Return some keys of the recipe, as inputs of a stage."""
-        return self.recipe.model_dump(mode="json", include=set(keys))
-
-    # --- the stages
 
     def _fetch(self) -> None:
         if self.recipe.is_stand_in:
@@ -188,10 +92,10 @@ class _Build:
         rule = self.recipe.detections.model_dump(mode="json", exclude={"labels", "boxes", "units"})
         inputs = {
             "source": self.source.digests,
-            "source_form": self._source_form(),
+            "source_form": self.source_form(),
             "input": self.recipe.input.model_dump(mode="json", include={"name", "shape"}),
             "detections": rule | {"classes": self.recipe.classes},
-            **self._part("opset"),
+            **self.part("opset"),
             "ends_in": "detections" if suppresses else "heads",
             "tools": tool_versions(("torch", "onnx")),
         }
@@ -213,7 +117,7 @@ class _Build:
 
         # the pictures prove the result, they do not shape it: they are no input of this stage
         inputs = {
-            "files": self._digests("export"),
+            "files": self.digests("export"),
             "tools": tool_versions(("onnx", "onnxsim", "onnxruntime")),
         }
         self.stages.run("simplify", inputs, [self.plan.onnx], action)
@@ -252,10 +156,10 @@ class _Build:
         if self.plan.converter == "openvino":
             toolchain = CONVERTING
         inputs = {
-            "files": self._digests("simplify") if self.plan.through_onnx else {},
+            "files": self.digests("simplify") if self.plan.through_onnx else {},
             "source": self.source.digests,
-            "source_form": self._source_form(),
-            **self._part("name", "title", "licence", "input", "detections"),
+            "source_form": self.source_form(),
+            **self.part("name", "title", "licence", "input", "detections"),
             "labels": list(self.recipe.class_names),
             "precisions": list(self.plan.precisions),
             "tail": self.plan.tail,
@@ -288,8 +192,8 @@ class _Build:
 
         kind = kind_of(TOOLCHAIN)
         inputs = {
-            "files": self._digests("simplify"),
-            **self._part("input", "detections"),
+            "files": self.digests("simplify"),
+            **self.part("input", "detections"),
             "toolchain": {**kind.pins(), "digest": kind.digest()},
         }
         *pair, blob = files
@@ -319,7 +223,7 @@ class _Build:
                 self.recipe,
                 self.original,
                 candidates,
-                [*self._verified_pictures(), *self.recorded],
+                [*self.verified_pictures(), *self.recorded],
                 required,
                 self.options.trace,
             )
@@ -334,16 +238,16 @@ class _Build:
             return verification is not None and verification.verdict == "pass" and not verification.skipped
 
         inputs = {
-            "files": self._digests(*(("export", "simplify") if self.plan.through_onnx else ()), "convert"),
-            "myriad": self._myriad_digests(),
+            "files": self.digests(*(("export", "simplify") if self.plan.through_onnx else ()), "convert"),
+            "myriad": self.myriad_digests(),
             "source": self.source.digests,
-            "source_form": self._source_form(),
+            "source_form": self.source_form(),
             "evidence": self.source.evidence.sha256 if self.source.evidence else "",
-            **self._part("input", "detections", "limits"),
-            "pictures": self._verified_picture_digests(),
+            **self.part("input", "detections", "limits"),
+            "pictures": self.verified_picture_digests(),
             "tail": self.plan.tail,
             "devices": [machine.device for machine in self.options.machines],
-            "settings": [_inputs_of(machine) for machine in self.options.machines],
+            "settings": [inputs_of(machine) for machine in self.options.machines],
             "bake": self.plan.bake,
             "required_devices": list(self.options.required_devices),
             "toolchains": {name: kind_of(name).pins() for name in self.options.toolchains},
@@ -371,10 +275,10 @@ class _Build:
 
         inputs = {
             "files": {
-                path: digest for path, digest in self._digests("convert").items() if path.startswith(ir[:-4])
+                path: digest for path, digest in self.digests("convert").items() if path.startswith(ir[:-4])
             },
-            "picture": self._picture_digests()[0],
-            **self._part("input", "detections"),  # a ready IR does not say itself how it is fed
+            "picture": self.picture_digests()[0],
+            **self.part("input", "detections"),  # a ready IR does not say itself how it is fed
             "tools": tool_versions(("openvino", "pillow")),
         }
         self.stages.run("detect", inputs, ["reference.png", "detections.json"], action)
@@ -384,13 +288,13 @@ class _Build:
             from ssdconvert.stages.report import report
 
             assert self.result.verification is not None
-            pictures = self._verified_pictures()
+            pictures = self.verified_pictures()
             return report(self.recipe, self.result.verification, pictures, self.workspace.folder)
 
         inputs = {
             "report": digest_of(self.workspace.path("report.json")),
-            "pictures": self._verified_picture_digests(),
-            **self._part("title", "input", "detections"),
+            "pictures": self.verified_picture_digests(),
+            **self.part("title", "input", "detections"),
             "tools": tool_versions((*TOOLS, "jinja2")),
         }
         self.stages.run("report", inputs, REPORTS, action)
@@ -400,10 +304,10 @@ class _Build:
 
         started = time.monotonic()
         with self.stages.failing("manifest", started):
-            self.result.artefacts = artefact_entries(self.workspace, self._artefacts())
+            self.result.artefacts = artefact_entries(self.workspace, self.artefacts())
             machines = self.options.machines
             gate = {
-                "pictures": self._verified_picture_digests(),
+                "pictures": self.verified_picture_digests(),
                 "devices": [machine.device for machine in machines],
                 **told_of(machines),
             }

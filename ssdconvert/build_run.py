@@ -1,0 +1,109 @@
+"""One run of the pipeline: what its stages share, and what of it they depend on."""
+
+import time
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ssdconvert.build_plan import PRECISIONS, Plan
+from ssdconvert.build_result import BuildOptions, BuildResult, StageResult
+from ssdconvert.catalog import CatalogEntry
+from ssdconvert.devices import Machine
+from ssdconvert.myriad import FACTS, FOLDER, PRECISION, files_for_myriad
+from ssdconvert.pictures import named_pictures
+from ssdconvert.source_files import SourceFiles
+from ssdconvert.stage_runner import StageRunner
+from ssdconvert.workspace import PRIVATE, Workspace, digest_of
+
+if TYPE_CHECKING:
+    from ssdconvert.originals import Original
+    from ssdconvert.samples import PictureFile, Recorded
+
+
+class BuildRun:
+    """What a recipe's stages are given, and what they have made so far."""
+
+    def __init__(
+        self,
+        entry: CatalogEntry,
+        planned: Plan,
+        options: BuildOptions,
+        workspace: Workspace,
+        on_stage: Callable[[StageResult], None],
+    ) -> None:
+        self.recipe, self.plan, self.options, self.workspace = entry.recipe, planned, options, workspace
+        self.stages = StageRunner(workspace, options.rerun, on_stage)
+        self.pictures = named_pictures(entry)
+        self.source = SourceFiles((), None)
+        self.result = BuildResult(self.recipe.name, workspace.folder, self.stages.results)
+
+    @cached_property
+    def original(self) -> "Original":
+        """The original model, loaded when the first stage needs it."""
+        from ssdconvert.stages.load import load
+
+        started = time.monotonic()
+        with self.stages.failing("load", started):
+            original = load(self.recipe, self.source.paths)
+            _ = self.recorded  # evidence that does not fit is refused before anything is made
+        summary = f"{original.default_boxes} default boxes x {self.recipe.classes} classes"
+        notes = "; ".join(original.notes)
+        self.stages.tell(StageResult("load", "done", time.monotonic() - started, notes, summary))
+        return original
+
+    @cached_property
+    def recorded(self) -> "list[Recorded]":
+        """What the publisher recorded, where it is at hand."""
+        from ssdconvert.samples import recorded_samples
+
+        evidence = self.source.evidence
+        return recorded_samples(self.recipe, evidence.path if evidence else None)
+
+    def artefacts(self) -> dict[str, str | None]:
+        """Return what has been made so far for the user: relative path -> weight precision."""
+        shipped = [path for path in self.stages.made if not path.startswith(PRIVATE)]
+        folders = {path: path.partition("/")[0].replace(FOLDER, PRECISION) for path in shipped}
+        return {path: folder if folder in PRECISIONS else None for path, folder in folders.items()}
+
+    def digests(self, *stages: str) -> dict[str, str]:
+        return {path: digest for stage in stages for path, digest in self.workspace.digests(stage).items()}
+
+    def myriad_digests(self) -> dict[str, str]:
+        paths = [self.workspace.path(path) for path in (*files_for_myriad(self.recipe.name), FACTS)]
+        return {path.name: digest_of(path) for path in paths if path.exists()}
+
+    def picture_digests(self) -> list[list[str]]:
+        return [[name, digest_of(path)] for name, path in self.pictures]
+
+    def verified_pictures(self) -> "list[PictureFile]":
+        from ssdconvert.samples import picture_files
+
+        return picture_files([*self.pictures, *self.options.images])
+
+    def verified_picture_digests(self) -> list[list[str]]:
+        given = ([name, _digest_or_nothing(path)] for name, path in self.options.images)
+        return [*self.picture_digests(), *given]
+
+    def source_form(self) -> dict[str, Any]:
+        """Return what a recipe says of its source beside the files: where heads are, what they mean."""
+        return self.recipe.source.model_dump(mode="json", exclude={"files"})
+
+    def part(self, *keys: str) -> dict[str, Any]:
+        """Return some keys of the recipe, as inputs of a stage."""
+        return self.recipe.model_dump(mode="json", include=set(keys))
+
+
+def _digest_or_nothing(path: Path) -> str:
+    """Return the digest of a picture that a user named; the gate tells of one that cannot be read."""
+    try:
+        return digest_of(path)
+    except OSError:
+        return ""
+
+
+def inputs_of(machine: Machine) -> list[Any]:
+    """Return what a machine is told, with the digests of the files that it is given."""
+    named = (Path(value) for value in machine.settings.values())
+    files = [*(path for path in named if path.is_file()), *machine.extensions]
+    return [dict(machine.settings), [digest_of(path) for path in files]]
