@@ -83,8 +83,10 @@ class Candidate:
         for toolchain in toolchains if self.open_in else ():
             assert self.open_in is not None
             yield replace(
-                self, open=partial(self.open_in, toolchain), shown=False, inner=None, promises=None,
-                simulated=None, toolchain=toolchain.kind.name,
+                self, open=partial(self.open_in, toolchain), shown=False, inner=None, simulated=None,
+                toolchain=toolchain.kind.name,
+                # read once, where it surely runs
+                promises=None if self.device == "CPU" else self.promises,
             )  # fmt: skip
 
 

@@ -59,6 +59,10 @@ class ConversionError(SsdconvertError):
     default_stage = "convert"
 
 
+class EngineFailure(ConversionError):
+    """An engine in a process of its own crashed, hung or answered nonsense: that says nothing of the model."""
+
+
 class MissingDevice(SsdconvertError):
     """A device or a toolchain that was asked for is not on this machine."""
 

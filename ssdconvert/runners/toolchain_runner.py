@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ssdconvert.devices import device_name
 from ssdconvert.errors import ConversionError, MissingDevice
 from ssdconvert.ir_file import read_ir
 from ssdconvert.runners import Arrays
+from ssdconvert.runners.openvino_devices import PRECISION, STAY, refuse_fallback
 from ssdconvert.toolchains.call import Toolchain
 
 OPENING, RUNNING = 600.0, 300.0  # seconds until a worker is taken to hang
@@ -35,22 +37,20 @@ class ToolchainRunner:
         prepare: Callable[[Any], Any] = lambda model: None,
         settings: Mapping[str, str] | None = None,
     ) -> None:
-        name = toolchain.kind.name
         request = {
             "path": str(path.absolute()),
             "device": device,
+            "parts": device_name(device).names,
             "extra": ports_of(path, extra, prepare),
-            "settings": {"INFERENCE_PRECISION_HINT": "f32", **(settings or {})},
+            "settings": {key: _absolute(value) for key, value in (settings or {}).items()},
+            "pinned": _pinned(device),
         }
         self.session = toolchain.session("verify")
         told = self.session.ask("open_model", request, OPENING)
-        if "absent" in told:
-            raise MissingDevice(
-                f"the toolchain {name} finds no device {device} on this machine: {told['absent']}",
-                hint="leave the device out, or run it on a machine that has it",
-            )
+        _refuse_unopened(toolchain.kind.name, device, told)
         self.runtime = f"openvino {told['version']}"
-        self.executed_on = ", ".join(told["devices"]) or device
+        self.executed_on = ", ".join(told["devices"]) or ("" if device_name(device).sharing else device)
+        refuse_fallback(device, self.executed_on or "what it does not tell")
         self.execution_precision = told["precision"]
         own = [min(names, key=lambda one: (len(one), one)) for names in told["names"]]
         self.output_names = [*own, *extra]
@@ -62,9 +62,33 @@ class ToolchainRunner:
         for index, (name, array) in enumerate(feeds.items()):
             paths[name] = str(folder / f"input-{index}.npy")
             np.save(paths[name], array)
-        told = self.session.ask("infer", {"feeds": paths, "folder": str(folder)}, RUNNING)
+        told = self.session.ask("infer", {"feeds": paths, "folder": str(folder)}, RUNNING, ["outputs"])
         arrays = (np.load(path, allow_pickle=False) for path in told["outputs"])
         return dict(zip(self.output_names, arrays, strict=True))
+
+
+def _pinned(device: str) -> dict[str, str]:
+    """Return the settings that a model is compiled with where the device takes them; see `openvino_devices.pinned`."""
+    return {PRECISION: "f32"} | (STAY if device_name(device).sharing == "AUTO" else {})
+
+
+def _absolute(value: str) -> str:
+    """Return a setting; the path of a file from the root, for a worker runs in a folder of its own."""
+    return str(Path(value).absolute()) if Path(value).is_file() else value
+
+
+def _refuse_unopened(toolchain: str, device: str, told: Mapping[str, Any]) -> None:
+    """Raise MissingDevice where a worker finds no such device, or one that does not know its settings."""
+    if "absent" in told:
+        raise MissingDevice(
+            f"the toolchain {toolchain} finds no device {device} on this machine: {told['absent']}",
+            hint="leave the device out, or run it on a machine that has it",
+        )
+    if "refused" in told:
+        raise MissingDevice(
+            f"{device} in the toolchain {toolchain} does not know what it was told by -c: {told['refused']}",
+            hint="leave out the setting, or --toolchain",
+        )
 
 
 def ports_of(path: Path, names: Sequence[str], prepare: Callable[[Any], Any]) -> list[Port]:

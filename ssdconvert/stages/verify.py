@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 from ssdconvert.candidate import Candidate
 from ssdconvert.controls import control_checks, controls_by_detections, mistakes_of
-from ssdconvert.errors import MissingDevice, SsdconvertError
+from ssdconvert.errors import EngineFailure, MissingDevice, SsdconvertError
 from ssdconvert.evidence import checks_owed
 from ssdconvert.foreseen import foreseen_checks
 from ssdconvert.gate_limits import limits_between, limits_of, loose_limits, precision_of_arithmetic
@@ -33,7 +33,7 @@ from ssdconvert.originals import Original
 from ssdconvert.outputs import output_spec
 from ssdconvert.recipe import Recipe
 from ssdconvert.references import Reference, References, reference_of
-from ssdconvert.report.result import Box, Check, Shown, Verification, describe, judged
+from ssdconvert.report.result import Box, Check, Shown, Status, Verification, describe, judged
 from ssdconvert.runners import Runner
 from ssdconvert.samples import Picture, PictureFile, Recorded, Sample, is_generated
 from ssdconvert.ssd.detections import Detections
@@ -274,7 +274,9 @@ def _kept_promises(base: Check, candidate: Candidate) -> Iterator[Check]:
 
 
 def _failed(base: Check, metric: str, error: SsdconvertError) -> Check:
-    return replace(base, metric=metric, status="fail", reason=error.message)
+    status: Status = "inconclusive" if isinstance(error, EngineFailure) else "fail"
+    output = base.output or ("engine" if status == "inconclusive" else "")
+    return replace(base, output=output, metric=metric, status=status, reason=error.message)
 
 
 def _shown(candidate: Candidate, runner: Runner, reference: Reference, found: Detections | None) -> Shown:

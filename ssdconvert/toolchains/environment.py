@@ -77,15 +77,15 @@ def running(names: Iterable[str]) -> tuple[Toolchain, ...]:
 
     Raises RecipeError for one that is not for that, MissingDevice for one that is not there.
     """
-    toolchains = tuple(find(name) for name in dict.fromkeys(names))
-    for toolchain in toolchains:
-        if toolchain.kind.runs is None:
+    wanted = tuple(dict.fromkeys(names))
+    for name in wanted:
+        if kind_of(name).runs is None:
             raise RecipeError(
-                f"the toolchain {toolchain.kind.name} does not run IRs: it {toolchain.kind.title}",
+                f"the toolchain {name} does not run IRs: it {kind_of(name).title}",
                 hint=f"--toolchain takes {', '.join(RUNNING)}",
                 stage="toolchain",
             )
-    return toolchains
+    return tuple(find(name) for name in wanted)
 
 
 def add(

@@ -12,11 +12,11 @@ import subprocess
 import tempfile
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from ssdconvert.errors import ConversionError
+from ssdconvert.errors import ConversionError, EngineFailure
 from ssdconvert.toolchains.worker import PROTOCOL
 
 WORKER = Path(__file__).with_name("worker.py")
@@ -49,11 +49,13 @@ class Session:
         threading.Thread(target=_read_lines, args=(self._worker.stdout, self._lines), daemon=True).start()
         self.close = weakref.finalize(self, _end, self._worker, self._temporary)
 
-    def ask(self, task: str, arguments: Mapping[str, Any], timeout: float) -> dict[str, Any]:
-        """Return the result of a task of `worker.py`; `timeout` in seconds.
+    def ask(
+        self, task: str, arguments: Mapping[str, Any], timeout: float, expected: Collection[str] = ()
+    ) -> dict[str, Any]:
+        """Return the result of a task of `worker.py`, with the `expected` keys at least; `timeout` in seconds.
 
-        Raises ConversionError where the task fails, and where the worker crashes, takes longer, or answers
-        nonsense or in another protocol; then the session has ended.
+        Raises ConversionError where the task fails, EngineFailure where the worker crashes, takes longer, or
+        answers nonsense or in another protocol; then the session has ended.
         """
         if not self.close.alive:
             raise self._failure("is not running any more", "see what failed before")
@@ -71,9 +73,9 @@ class Session:
             ) from None
         if not line:
             raise self._failure(f"{self._ended()} in {task!r}", self._mend)
-        return self._result(task, line)
+        return self._result(task, line, expected)
 
-    def _result(self, task: str, line: bytes) -> dict[str, Any]:
+    def _result(self, task: str, line: bytes, expected: Collection[str]) -> dict[str, Any]:
         try:
             answer = json.loads(line)
             protocol, problem, result = (answer.get(key) for key in ("protocol", "error", "result"))
@@ -85,8 +87,9 @@ class Session:
             raise self._failure(f"answers in protocol {protocol}, expected {PROTOCOL}", self._mend)
         if problem is not None:
             hint = "correct what the message names, or report it with the recipe"
-            raise self._failure(f"cannot {task.replace('_', ' ')}: {problem}", hint)
-        if not isinstance(result, dict):
+            told = f"the toolchain {self.name} cannot {task.replace('_', ' ')}: {problem}"
+            raise ConversionError(told, hint=hint, stage=self.stage)
+        if not isinstance(result, dict) or not result.keys() >= {*expected}:
             self.close()
             raise self._failure(f"gave an answer to {task} that is none", self._mend)
         return result
@@ -111,8 +114,8 @@ class Session:
     def _mend(self) -> str:
         return f"see `ssdconvert toolchain check {self.name}`"
 
-    def _failure(self, what: str, hint: str) -> ConversionError:
-        return ConversionError(f"the toolchain {self.name} {what}", hint=hint, stage=self.stage)
+    def _failure(self, what: str, hint: str) -> EngineFailure:
+        return EngineFailure(f"the toolchain {self.name} {what}", hint=hint, stage=self.stage)
 
 
 def _environment(home: Path) -> dict[str, str]:

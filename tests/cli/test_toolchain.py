@@ -63,8 +63,7 @@ def test_a_toolchain_that_is_missing_is_told_first(run: Callable[..., Any], tmp_
     assert not (tmp_path / "build").exists()
 
 
-def test_toolchains_that_run_nothing(run: Callable[..., Any], installed: Callable[[str], Any]) -> None:
-    installed("caffe")
+def test_toolchains_that_run_nothing(run: Callable[..., Any]) -> None:
     ended = run("verify", "ssd-demo", "--toolchain", "caffe")
     assert ended.code == 2
     assert "the toolchain caffe does not run IRs: it converts Caffe models" in ended.err

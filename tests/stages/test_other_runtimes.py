@@ -19,7 +19,7 @@ from ssdconvert.runners.openvino_runner import OpenvinoRunner
 from ssdconvert.runners.toolchain_runner import ToolchainRunner
 from ssdconvert.stages.convert import convert
 from ssdconvert.stages.verify import verify
-from ssdconvert.toolchains import KINDS, RUNNING
+from ssdconvert.toolchains import KINDS, RUNNING, session
 from ssdconvert.toolchains.call import Toolchain
 
 Installed = Callable[[str], Toolchain]
@@ -115,9 +115,40 @@ def test_a_file_that_changes_in_between(tiny: Any, toolchain: Toolchain, tmp_pat
 def test_a_device_that_is_absent(tiny: Any, toolchain: Toolchain) -> None:
     if Path("/dev/dri").exists():
         pytest.skip("there may be a GPU")
-    for device in ("GPU", "AUTO:GPU,CPU", "NOSUCH"):
-        with pytest.raises(MissingDevice, match=f"{toolchain.kind.name} finds no device {device}"):
+    for device in ("GPU", "AUTO:GPU,CPU", "GPU.0"):
+        with pytest.raises(MissingDevice, match=f"{toolchain.kind.name} finds no device {device}") as raised:
             ToolchainRunner(toolchain, tiny.irs["FP32"], device)
+        assert str(toolchain.folder) not in raised.value.message
+
+
+def test_devices_that_share_work(tiny: Any, toolchain: Toolchain) -> None:
+    for device in ("AUTO", "AUTO:CPU", "AUTO:-GPU", "HETERO:CPU"):
+        assert ToolchainRunner(toolchain, tiny.irs["FP32"], device).executed_on == "CPU"
+
+
+def test_what_does_not_tell_where_it_ran_is_no_result(tiny: Any, installed: Installed) -> None:
+    with pytest.raises(MissingDevice, match="MULTI:CPU fell back: it ran on what it does not tell"):
+        ToolchainRunner(installed("ov-2022"), tiny.irs["FP32"], "MULTI:CPU")
+
+
+def test_settings_that_it_does_not_know(tiny: Any, installed: Installed) -> None:
+    """Which is the machine's trouble, and not the model's."""
+    toolchain = installed("ov-2022")
+    told = r"CPU in the toolchain ov-2022 does not know what it was told by -c: .*ENABLE_CPU_PINNING"
+    with pytest.raises(MissingDevice, match=told):
+        ToolchainRunner(toolchain, tiny.irs["FP32"], "CPU", settings={"ENABLE_CPU_PINNING": "YES"})
+    ToolchainRunner(toolchain, tiny.irs["FP32"], "CPU", settings={"NUM_STREAMS": "2"})
+
+
+def test_a_worker_that_crashes_leaves_the_verdict_open(
+    tiny: Any, toolchain: Toolchain, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    crashing = tmp_path / "worker.py"
+    crashing.write_text("import os; input(); os.kill(os.getpid(), 11)")
+    monkeypatch.setattr(session, "WORKER", crashing)
+    result = judge(tiny, toolchain, tiny.irs)
+    assert result.verdict == "inconclusive"
+    assert "was killed by SIGSEGV in 'open_model'" in result.reason
 
 
 def test_2022_does_not_read_what_the_front_end_makes(tiny: Any, installed: Installed, tmp_path: Path) -> None:

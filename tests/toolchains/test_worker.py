@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ssdconvert.errors import ConversionError
+from ssdconvert.errors import ConversionError, EngineFailure
 from ssdconvert.toolchains import KINDS, environment, session, worker
 from ssdconvert.toolchains.call import Toolchain
 
@@ -48,7 +48,7 @@ def behave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Behave:
 
 
 def failure(toolchain: Toolchain, timeout: float = 60) -> ConversionError:
-    with pytest.raises(ConversionError) as raised:
+    with pytest.raises(EngineFailure) as raised:
         toolchain.call("about", {"modules": [], "distributions": []}, timeout, stage="convert")
     assert raised.value.stage == "convert"
     assert raised.value.exit_code == 4
@@ -211,6 +211,12 @@ def test_a_worker_that_crashes_later(toolchain: Toolchain, behave: Behave) -> No
         asked.ask("infer", {}, 60)
     with pytest.raises(ConversionError, match="the toolchain caffe is not running any more"):
         asked.ask("infer", {}, 60)
+
+
+def test_an_answer_without_what_it_should_have(toolchain: Toolchain, behave: Behave) -> None:
+    behave('answer({"protocol": 2, "result": {}}); input()')
+    with pytest.raises(EngineFailure, match="gave an answer to infer that is none"):
+        toolchain.session("verify").ask("infer", {}, 60, ["outputs"])
 
 
 def test_an_interpreter_that_is_gone(toolchain: Toolchain) -> None:

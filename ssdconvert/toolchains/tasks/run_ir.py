@@ -13,19 +13,38 @@ from .usb import load_usb
 from .words import said
 
 opened: list[Any] = []  # the model that `infer` runs
+UNKNOWN = (
+    "Unsupported property",
+    "Unsupported configuration",
+    "[ NOT_FOUND",
+    "Option not found",
+)  # of settings
 
 
-def open_model(path: str, device: str, extra: list[list[Any]], settings: dict[str, str]) -> dict[str, Any]:
+def open_model(
+    path: str,
+    device: str,
+    parts: list[str],
+    extra: list[list[Any]],
+    settings: dict[str, str],
+    pinned: dict[str, str],
+) -> dict[str, Any]:
     """Read and compile an IR for `infer`; `extra` are inner tensors to return, operation and port of each.
 
-    Returns what runs it, and the names of each of its own outputs; {"absent": why} where there is no such device.
+    `parts` are the devices that share the work of `device`, or it alone. The model is compiled with `settings`,
+    and with what is `pinned` where the device takes that. Returns what runs it, and the names of each of its
+    own outputs; {"absent": why} where there is no such device, {"refused": why} where it does not know a setting.
     """
     opened.clear()  # one at a time
     kind = ModelBefore2022 if _before_2022() else Model
     try:
-        model = kind(path, device, [(operation, port) for operation, port in extra], settings)
+        model = kind(path, device, parts, [(operation, port) for operation, port in extra], settings, pinned)
     except Absent as error:
         return {"absent": str(error)}
+    except RuntimeError as error:
+        if settings and any(word in str(error) for word in UNKNOWN):
+            return {"refused": said(error).splitlines()[0]}
+        raise
     opened.append(model)
     return dict(model.about(), names=model.names)
 
@@ -46,10 +65,16 @@ class Model:
     """An IR on a device, in OpenVINO 2022 and later."""
 
     def __init__(
-        self, path: str, device: str, extra: list[tuple[str, int]], settings: dict[str, str]
+        self,
+        path: str,
+        device: str,
+        parts: list[str],
+        extra: list[tuple[str, int]],
+        settings: dict[str, str],
+        pinned: dict[str, str],
     ) -> None:
         self.core = _core()
-        refuse_absent(device, self.core.available_devices, self._reason)
+        refuse_absent(parts, self.core.available_devices, self._reason)
         model = self.core.read_model(path)
         own = len(model.outputs)
         if extra:
@@ -58,7 +83,10 @@ class Model:
         ports = [(source.get_node().get_friendly_name(), source.get_index()) for source in sources]
         self.names = [sorted(port.get_names()) for port in model.outputs[:own]]
         self.places = [ports.index(one) for one in extra]
-        self.compiled = self.core.compile_model(model, device, settings)
+        try:
+            self.compiled = self.core.compile_model(model, device, dict(pinned, **settings))
+        except RuntimeError:  # not every device can be pinned: what it says of itself is judged and reported
+            self.compiled = self.core.compile_model(model, device, settings)
 
     def _reason(self, device: str) -> None:
         self.core.get_property(device, "FULL_DEVICE_NAME")
@@ -87,21 +115,28 @@ class ModelBefore2022:
     """An IR v10 on a device, in OpenVINO 2021: outputs are called as the operations that make them."""
 
     def __init__(
-        self, path: str, device: str, extra: list[tuple[str, int]], settings: dict[str, str]
+        self,
+        path: str,
+        device: str,
+        parts: list[str],
+        extra: list[tuple[str, int]],
+        settings: dict[str, str],
+        pinned: dict[str, str],
     ) -> None:
         from openvino.inference_engine import IECore
 
         load_usb()
-        self.core, self.device = IECore(), device
-        refuse_absent(device, self.core.available_devices, self._reason)
+        self.core = IECore()
+        refuse_absent(parts, self.core.available_devices, self._reason)
+        # it tells names such as MYRIAD.1.1-ma2480 from those in capitals
+        self.device = next((one for one in self.core.available_devices if one.upper() == device), device)
         network = self.core.read_network(path)
         own = list(network.outputs)
         if extra:
             network.add_outputs(extra)
         self.names = [[name] for name in own]
         self.keys = [*own, *(name for name, _ in extra)]
-        settings = {key: value for key, value in settings.items() if key != "INFERENCE_PRECISION_HINT"}
-        self.compiled = self.core.load_network(network, device, settings)
+        self.compiled = self.core.load_network(network, self.device, settings)
 
     def _reason(self, device: str) -> None:
         self.core.get_metric(device, "FULL_DEVICE_NAME")
@@ -121,13 +156,12 @@ class Absent(Exception):
     """A device is not there."""
 
 
-def refuse_absent(device: str, available: list[str], reason: Callable[[str], None]) -> None:
-    """Raise Absent unless a device such as GPU.1, or each of `AUTO:GPU,CPU`, is there; `reason` may raise why."""
-    kind, _, listed = device.partition(":")
-    composite = kind in ("AUTO", "MULTI", "HETERO", "BATCH")
-    wanted = [name.partition("(")[0] for name in listed.split(",") if name] if composite else [device]
-    for name in wanted:
-        if any(name in (found, found.partition(".")[0]) for found in available):
+def refuse_absent(parts: list[str], available: list[str], reason: Callable[[str], None]) -> None:
+    """Raise Absent unless each device, such as GPU or GPU.1, is there; `reason` may raise why it is not."""
+    there = {name for found in available for name in (found.upper(), found.upper().partition(".")[0])}
+    for name in parts:
+        # the only one of its kind is found as GPU, and called GPU.0, too
+        if name in there or (name.endswith(".0") and name[:-2] in there):
             continue
         try:
             reason(name)

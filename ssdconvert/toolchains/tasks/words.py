@@ -14,7 +14,8 @@ def said(error: Exception) -> str:
 
 
 def cleaned(line: str) -> str:
-    """Return a line without the place in C++ that it came from."""
+    """Return a line without the place in C++ that it came from, and without folders of this machine."""
+    line = re.sub(r"Cannot load library ['\"]?\S*/([^/'\"\s]+)['\"]?", r"cannot load \1", line)
     return re.sub(r"\S*\.[ch]pp:\d+:? ?", "", line).strip()
 
 
