@@ -50,6 +50,16 @@ def test_two_files_without_a_recipe(run: Callable[..., Any], irs: Path) -> None:
     assert "heads" in ended.out
 
 
+@pytest.mark.parametrize("devices", [("CPU",), ("CPU", "NPU"), ("CPU", "MYRIAD")], ids=" ".join)
+def test_a_file_against_itself_shows_nothing(
+    run: Callable[..., Any], irs: Path, devices: tuple[str, ...]
+) -> None:
+    asked = [word for device in devices for word in ("--device", device)]
+    ended = run("verify", irs / "FP32.xml", "--against", irs / "FP32.xml", "--recipe", "ssd-demo", *asked)
+    assert ended.code == 1
+    assert "both files are the same, in the same engine: nothing was compared" in ended.err
+
+
 def test_a_wrong_one_fails_and_a_report_is_written_where_asked(
     run: Callable[..., Any], irs: Path, tmp_path: Path
 ) -> None:
