@@ -147,6 +147,15 @@ def _refuse_conversion(planned: Plan) -> None:
         )
 
 
+def not_for_myriad(planned: Plan) -> str:
+    """Return why nothing can be made for MYRIAD; empty where it can."""
+    if not planned.through_onnx:
+        return "it is made from an ONNX graph, and there is none"
+    if planned.reference_precision == "INT8":
+        return "it computes in floating point, and the model is quantised"
+    return ""
+
+
 def offered(recipe: Recipe) -> tuple[str, ...]:
     """Return the precisions that a recipe's source can be built in."""
     source = recipe.source

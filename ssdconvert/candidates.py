@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from ssdconvert.build_plan import Plan
+from ssdconvert.build_plan import Plan, not_for_myriad
 from ssdconvert.candidate import Candidate, Pair, Tensors, simulation_of
 from ssdconvert.devices import Machine
 from ssdconvert.errors import MissingDevice
@@ -25,7 +25,8 @@ from ssdconvert.toolchains.call import Toolchain
 from ssdconvert.toolchains.environment import find
 from ssdconvert.workspace import EXPORTED
 
-NOT_MADE = "recipes of PyTorch and ONNX models can be made for MYRIAD"
+NOT_MADE = "recipes of PyTorch and ONNX models in floating point can be made for MYRIAD"
+REFUSED = "leave the device out, or correct in the model what the message names"
 
 
 def candidates_of(
@@ -36,7 +37,10 @@ def candidates_of(
     evidence: Path | None = None,
     toolchains: Sequence[Toolchain] = (),
 ) -> Iterator[Candidate]:
-    """Yield what a build has made in `folder`, in the order in which it was made, and a published twin."""
+    """Yield what a build has made in `folder`, in the order in which it was made, and a published twin.
+
+    Sticks run an IR of their own: where `machines` are sticks alone, the others are judged on the CPU.
+    """
     before = original.inner(folder / EXPORTED) if original.inner else None
     if plan.through_onnx:
         for hop, path in (("onnx", folder / EXPORTED), ("simplified", folder / plan.onnx)):
@@ -44,11 +48,11 @@ def candidates_of(
             yield _graph(hop, plan, original, path, (before, inner) if before else None)
             before = inner
     sticks = [machine for machine in machines if is_myriad(machine.device)]
+    others = [machine for machine in machines if machine not in sticks] or [Machine()]
     for precision, relative in plan.irs.items():
-        for machine in machines:
-            if machine not in sticks:
-                candidate = _ir(plan, original, precision, folder, relative, machine, before)
-                yield from candidate.also_in(toolchains)
+        for machine in others:
+            candidate = _ir(plan, original, precision, folder, relative, machine, before)
+            yield from candidate.also_in(toolchains)
     for machine in sticks:
         yield from _on_myriad(plan, original, folder, machine)
     if isinstance(plan.recipe.source, CaffeSource) and plan.recipe.source.twin and evidence:
@@ -128,22 +132,23 @@ def _on_myriad(plan: Plan, original: Original, folder: Path, machine: Machine) -
     xml = folder / files_for_myriad(plan.recipe.name)[0]
     tensors, form = _our_tensors(original), TAILS["detection-output"]
 
-    def opened(where: str) -> Runner:
-        return ToolchainRunner(find(TOOLCHAIN), xml, where, list(tensors), settings=machine.settings)
+    def opened(where: Machine) -> Runner:
+        return ToolchainRunner(find(TOOLCHAIN), xml, where.device, list(tensors), settings=where.settings)
 
     def promises() -> Mapping[str, Sequence[str]]:
         compiled = read_compiled(folder / FACTS)
-        kept = promises_of(plan.recipe, PRECISION, xml, form, ready=True)
+        kept = promises_of(plan.recipe, PRECISION, xml, form, ready=True, own_tail=True)
         return kept | {"compiles for MYRIAD": [] if compiled.blob else [compiled.problem]}
 
     def opened_on_stick() -> Runner:
-        if not plan.through_onnx:
-            raise MissingDevice(
-                f"not made for {machine.device}: that is done from an ONNX graph", hint=NOT_MADE
-            )
+        reason = not_for_myriad(plan)
+        if reason:
+            raise MissingDevice(f"not made for {machine.device}: {reason}", hint=NOT_MADE)
         find(TOOLCHAIN)
+        if not xml.exists():
+            raise MissingDevice(read_compiled(folder / FACTS).shown(""), hint=REFUSED)
         try:
-            return opened(machine.device)
+            return opened(machine)
         except MissingDevice as error:
             raise MissingDevice(
                 read_compiled(folder / FACTS).shown(error.message), hint=error.hint
@@ -151,7 +156,7 @@ def _on_myriad(plan: Plan, original: Original, folder: Path, machine: Machine) -
 
     if xml.exists():
         yield Candidate(
-            "myriad", PRECISION, "CPU", False, partial(opened, "CPU"), tensors, form, promises=promises,
+            "myriad", PRECISION, "CPU", False, partial(opened, Machine()), tensors, form, promises=promises,
             toolchain=TOOLCHAIN,
         )  # fmt: skip
     yield Candidate(

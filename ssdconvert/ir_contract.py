@@ -34,12 +34,14 @@ def promises_of(
     ready: bool,
     heads: Shapes | None = None,
     bake: str = "values",
+    own_tail: bool = False,
 ) -> Promises:
     """Return each promise of the IR at `path`, an .xml, and what of it is broken: nothing where it is kept.
 
     `form` is that in which it is to hand out detections; None where it ends in `heads`, f32 of these shapes. A
     `ready` IR is published and taken as it is: it describes itself in no words of ours. `bake`, one of
-    `build_plan.BAKES`, is what is inside. A file that cannot be read keeps no other promise, and none is returned.
+    `build_plan.BAKES`, is what is inside; with `own_tail` a ready IR ends in a tail of ours. A file that cannot
+    be read keeps no other promise, and none is returned.
 
     whole: there is a pair, of the length that it counts on, which OpenVINO reads · input, outputs: names,
     types, static shapes · weights: their precision · description: what it says of itself · suppression: the
@@ -60,7 +62,8 @@ def promises_of(
     if not ready:
         promises["weights"] += _quantised(model, precision)
         promises["description"] = broken_description(model, recipe, precision, bake)
-    broken = _broken_suppression(model, recipe, form, ready)
+    own_tail = own_tail or not (ready or recipe.source.keeps_outputs)
+    broken = _broken_suppression(model, recipe, form, own_tail)
     # outputs such as ours may follow any tail; what does not read as ours is held against its own heads alone
     unread = broken and ready and form is not None and form.names == STATIC.names
     return promises if unread else promises | {"suppression": broken}
@@ -184,7 +187,7 @@ def _quantised(model: Any, precision: str) -> list[str]:
     )
 
 
-def _broken_suppression(model: Any, recipe: Recipe, form: OutputForm | None, ready: bool) -> list[str]:
+def _broken_suppression(model: Any, recipe: Recipe, form: OutputForm | None, own_tail: bool) -> list[str]:
     """Judge the rule in the graph: that of a tail of ours, or of an end that an original has."""
     rule, classes = recipe.detections, len(recipe.class_names)
     if form is None:
@@ -193,7 +196,7 @@ def _broken_suppression(model: Any, recipe: Recipe, form: OutputForm | None, rea
     try:
         if form.names == STATIC.names:
             return broken_tail(rule, classes, model)
-        if form.names == DETECTION_ROWS.names and not ready and not recipe.source.keeps_outputs:
+        if form.names == DETECTION_ROWS.names and own_tail:
             return broken_detection_output(rule, classes, model)
         return broken_rule(rule, suppression_of(model, classes))
     except ConversionError as error:

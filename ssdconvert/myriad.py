@@ -6,9 +6,10 @@ toolchain `myriad`, and a blob, compiled without the stick. `Compiled` tells wha
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from ssdconvert.report.result import Verification
 from ssdconvert.workspace import PRIVATE, write_json
 
 TOOLCHAIN = "myriad"
@@ -27,13 +28,32 @@ def files_for_myriad(name: str) -> list[str]:
     return [f"{FOLDER}/{name}.xml", f"{FOLDER}/{name}.bin", f"{FOLDER}/{name}.blob"]
 
 
+def delete_for_myriad(name: str, folder: Path) -> None:
+    """Delete from a build's `folder` what an earlier build made for the stick, and what was told of it."""
+    for path in (*files_for_myriad(name), FACTS):
+        (folder / path).unlink(missing_ok=True)
+
+
+def open_without_a_stick(verification: Verification) -> Verification:
+    """Return a verification that was asked for sticks alone: where none ran, it is open whatever the CPU says."""
+    if any(is_myriad(check.device) and check.runtime for check in verification.checks):
+        return verification
+    checks = (
+        replace(check, output=check.device, status="inconclusive")
+        if is_myriad(check.device) and check.status == "skipped"
+        else check
+        for check in verification.checks
+    )
+    return replace(verification, checks=tuple(checks))
+
+
 @dataclass(frozen=True)
 class Compiled:
     """What OpenVINO for the stick says of an IR.
 
     `unsupported` are operations, "name (type)", that `query_network` does not name among `operations` of them: it goes
     by names, and leaves out some that compile. `blob` is the size in bytes, 0 where it does not
-    compile, `problem` the reason.
+    compile, `problem` the reason. Without operations there is no IR either: Model Optimizer refuses the model.
     """
 
     operations: int
@@ -47,6 +67,8 @@ class Compiled:
 
     def shown(self, reason: str) -> str:
         """Say what was shown, where no stick was found for the `reason`."""
+        if not self.operations:
+            return f"cannot be made for MYRIAD: {self.problem}"
         if not self.blob:
             return f"does not compile for MYRIAD: {self.problem}"
         supported = self.operations - len(self.unsupported)

@@ -5,12 +5,19 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from ssdconvert.build_plan import PRECISIONS, plan
+from ssdconvert.build_plan import PRECISIONS, not_for_myriad, plan
 from ssdconvert.build_result import BuildOptions, BuildResult, StageResult
 from ssdconvert.build_run import BuildRun, inputs_of
 from ssdconvert.catalog import CatalogEntry
 from ssdconvert.device_config import told_of
-from ssdconvert.myriad import FACTS, TOOLCHAIN, files_for_myriad, is_myriad
+from ssdconvert.myriad import (
+    FACTS,
+    TOOLCHAIN,
+    delete_for_myriad,
+    files_for_myriad,
+    is_myriad,
+    open_without_a_stick,
+)
 from ssdconvert.openvino_converter import TOOLCHAIN as CONVERTING
 from ssdconvert.pictures import read_picture
 from ssdconvert.report.result import verification_from_json
@@ -140,6 +147,7 @@ class _Build(BuildRun):
             for precision in PRECISIONS:  # one that is not asked for any more would be of an earlier recipe
                 for path in ir_files(self.recipe.name, precision):
                     self.workspace.path(path).unlink(missing_ok=True)
+            delete_for_myriad(self.recipe.name, self.workspace.folder)  # made beside an earlier IR
             targets = {precision: self.workspace.path(xml) for precision, xml in self.plan.irs.items()}
             sources, tail = self.source.digests, self.plan.tail
             graph = self.workspace.path(self.plan.onnx)
@@ -172,15 +180,13 @@ class _Build(BuildRun):
 
     def _myriad(self) -> None:
         """Make what MYRIAD needs, where it is asked for: IR v10 and a blob."""
-        files = files_for_myriad(self.recipe.name)
-        if not any(is_myriad(machine.device) for machine in self.options.machines):
-            for path in (*files, FACTS):  # of an earlier build
-                self.workspace.path(path).unlink(missing_ok=True)
-            return
+        asked = any(is_myriad(machine.device) for machine in self.options.machines)
         missing = "" if locate(TOOLCHAIN).state == "ready" else f"the toolchain {TOOLCHAIN} is not there"
-        if missing or not self.plan.through_onnx:
-            reason = missing or "it is made from an ONNX graph, and there is none"
-            self.stages.tell(StageResult("myriad", "skipped", 0.0, reason))
+        reason = missing or not_for_myriad(self.plan)
+        if reason or not asked:
+            delete_for_myriad(self.recipe.name, self.workspace.folder)  # of an earlier build
+            if asked:
+                self.stages.tell(StageResult("myriad", "skipped", 0.0, reason))
             return
 
         def action() -> str:
@@ -193,13 +199,15 @@ class _Build(BuildRun):
         kind = kind_of(TOOLCHAIN)
         inputs = {
             "files": self.digests("simplify"),
+            "source": self.source.digests,
+            "source_form": self.source_form(),
             **self.part("input", "detections"),
+            "classes": self.recipe.classes,
+            "tools": tool_versions(("onnx", "openvino")),
             "toolchain": {**kind.pins(), "digest": kind.digest()},
         }
-        *pair, blob = files
-        self.stages.run("myriad", inputs, [*pair, FACTS], action)
-        if self.workspace.path(blob).exists():  # which its compiler may refuse
-            self.stages.made.append(blob)
+        # none where Model Optimizer refuses the model, no blob where its compiler does
+        self.stages.run("myriad", inputs, [FACTS], action, possible=files_for_myriad(self.recipe.name))
 
     def _verify(self) -> None:
         path = self.workspace.path
@@ -228,6 +236,8 @@ class _Build(BuildRun):
                 self.options.trace,
             )
             verification = replace(verification, **told_of(machines))
+            if all(is_myriad(machine.device) for machine in machines):
+                verification = open_without_a_stick(verification)
             self.result.verification = verification
             write_json(path("report.json"), verification.to_json())
             return f"{verification.verdict}, {len(verification.checks)} checks"
@@ -311,6 +321,8 @@ class _Build(BuildRun):
                 "devices": [machine.device for machine in machines],
                 **told_of(machines),
             }
+            if self.options.toolchains:
+                gate["toolchains"] = {name: kind_of(name).pins() for name in self.options.toolchains}
             document = manifest_document(
                 self.recipe,
                 self.source.files,

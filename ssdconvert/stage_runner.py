@@ -36,14 +36,19 @@ class StageRunner:
         outputs: Sequence[str],
         action: Callable[[], str],
         keep: Callable[[], bool] = lambda: True,
+        possible: Sequence[str] = (),
     ) -> None:
-        """Run a stage unless it is up to date; it is remembered when `keep` says so afterwards."""
+        """Run a stage unless it is up to date; it is remembered when `keep` says so afterwards.
+
+        The `possible` are outputs that it need not make: it deletes those that it does not.
+        """
         inputs = {**inputs, "code": self.code}
         self.made += outputs
-        reason = self.workspace.why_stale(name, inputs, outputs)
+        reason = self.workspace.why_stale(name, inputs, outputs, possible)
         if not reason and name in self.rerun:
             reason = "asked for"
         if not reason:
+            self.made += self._there(possible)
             self.tell(StageResult(name, "cached", 0.0, "up to date"))
             return
         self.workspace.forget(name)
@@ -55,9 +60,14 @@ class StageRunner:
             summary = action()
         # a stage that ran inside this one, such as load, has told its own time
         inside = sum(result.seconds for result in self.results[told:])
+        found = self._there(possible)
+        self.made += found
         if keep():
-            self.workspace.record(name, inputs, outputs)
+            self.workspace.record(name, inputs, [*outputs, *found])
         self.tell(StageResult(name, "done", time.monotonic() - started - inside, reason, summary))
+
+    def _there(self, paths: Sequence[str]) -> list[str]:
+        return [path for path in paths if self.workspace.path(path).is_file()]
 
     def tell(self, result: StageResult) -> None:
         """Note how a stage ended, and pass it on."""

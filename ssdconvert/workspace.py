@@ -119,14 +119,21 @@ class Workspace:
         finally:
             lock.release()
 
-    def why_stale(self, stage: str, inputs: Mapping[str, Any], outputs: Sequence[str]) -> str:
-        """Return why a stage must run, or an empty string when it is up to date."""
+    def why_stale(
+        self, stage: str, inputs: Mapping[str, Any], outputs: Sequence[str], possible: Sequence[str] = ()
+    ) -> str:
+        """Return why a stage must run, or an empty string when it is up to date.
+
+        Outputs that are `possible` must be there if the stage made them, and not if it did not.
+        """
         record = self._records().get(stage)
         if record is None:
             return "not built yet"
         changed = _changes(record["inputs"], _flat(inputs))
         if changed:
             return changed
+        made = [path for path in possible if path in record["outputs"] or self.path(path).exists()]
+        outputs = [*outputs, *made]
         if sorted(record["outputs"]) != sorted(outputs):
             return "other files are asked for"
         for relative in outputs:

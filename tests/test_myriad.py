@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ssdconvert.myriad import Compiled, is_myriad, read_compiled
+from ssdconvert.myriad import Compiled, is_myriad, open_without_a_stick, read_compiled
+from ssdconvert.report.result import Check, Status, Verification
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,26 @@ def test_what_was_shown() -> None:
 def test_what_does_not_compile() -> None:
     compiled = Compiled(5, ("b (Atan)",), 0, 'unsupported layer type "Atan"')
     assert compiled.shown("x") == 'does not compile for MYRIAD: unsupported layer type "Atan"'
+
+
+def test_what_cannot_be_made() -> None:
+    assert Compiled(0, (), 0, "no").shown("x") == "cannot be made for MYRIAD: no"
+
+
+def checked(device: str, runtime: str, status: Status) -> Check:
+    return Check("ir", "heads", device, runtime, "FP16", "", "", "", None, None, None, status, "no stick")
+
+
+def test_sticks_alone() -> None:
+    here = checked("CPU", "openvino", "pass")
+    absent = Verification("m", (here, checked("MYRIAD", "", "skipped")), "torch", (), 1)
+    assert absent.verdict == "pass"
+    opened = open_without_a_stick(absent)
+    assert (opened.verdict, opened.reason) == ("inconclusive", "MYRIAD: no stick")
+    assert opened.checks[0] == here
+    there = checked("MYRIAD", "openvino 2021.4.2", "pass")
+    one_of_two = Verification("m", (here, there, checked("MYRIAD.2", "", "skipped")), "torch", (), 1)
+    assert open_without_a_stick(one_of_two) == one_of_two
 
 
 def test_it_is_kept(tmp_path: Path) -> None:

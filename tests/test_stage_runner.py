@@ -119,3 +119,31 @@ def test_the_time_of_a_stage_inside_is_its_own(runner: Any) -> None:
     load, export = stages.results
     assert (load.name, export.name) == ("load", "export")
     assert export.seconds == pytest.approx(-1000, abs=5)  # what it took, less what was told of inside
+
+
+def test_outputs_that_are_possible(runner: Any) -> None:
+    def ran(content: str) -> tuple[str, list[str]]:
+        stages = runner()
+
+        def action() -> str:
+            blob = stages.workspace.path("m.blob")
+            blob.unlink(missing_ok=True)
+            if content:
+                blob.write_text(content)
+            return making(stages, "facts")()
+
+        stages.run("compile", {"content": content}, ["facts"], action, possible=["m.blob"])
+        return stages.results[0].reason, stages.made
+
+    blob = runner().workspace.path("m.blob")
+    assert ran("x") == ("not built yet", ["facts", "m.blob"])
+    assert ran("x") == ("up to date", ["facts", "m.blob"])
+    blob.write_text("damaged")
+    assert ran("x")[0] == "m.blob was changed by somebody else"
+    blob.unlink()
+    assert ran("x")[0] == "m.blob is missing"
+    assert ran("")[1] == ["facts"]
+    assert ran("") == ("up to date", ["facts"])
+    blob.write_text("of somebody else")
+    assert ran("") == ("other files are asked for", ["facts"])
+    assert not blob.exists()

@@ -6,6 +6,8 @@ from typing import Any
 
 from ssdconvert.gate_limits import DEFAULT_LIMITS, limits_of
 from ssdconvert.model_optimizer import conversion_arguments
+from ssdconvert.myriad import FOLDER
+from ssdconvert.myriad import TOOLCHAIN as MYRIAD
 from ssdconvert.openvino_converter import TOOLCHAIN
 from ssdconvert.recipe import Recipe, recipe_digest
 from ssdconvert.stages.fetch import Fetched
@@ -57,6 +59,7 @@ def manifest_document(
         "code_sha256": code,
         "stages": {
             **_conversion(recipe, converter, bake),
+            **_for_myriad(artefacts),
             "verify": {**gate, "limits": {p: asdict(limits_of(recipe, p)) for p in DEFAULT_LIMITS}},
         },
         "verdict": verdict,
@@ -66,6 +69,14 @@ def manifest_document(
 
 def _described(file: Fetched) -> dict[str, Any]:
     return {"name": file.name, "sha256": file.sha256, "bytes": file.bytes, "pinned": file.pinned}
+
+
+def _for_myriad(artefacts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what made the files for MYRIAD, where there are any."""
+    if not any(entry["path"].startswith(f"{FOLDER}/") for entry in artefacts):
+        return {}
+    kind = kind_of(MYRIAD)
+    return {"myriad": {"toolchain": kind.pins(), "beside": kind.pins_beside()}}
 
 
 def _conversion(recipe: Recipe, converter: str, bake: str) -> dict[str, Any]:

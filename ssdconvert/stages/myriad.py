@@ -6,9 +6,17 @@ A blob shows that the stick's compiler takes every operation. It does not show w
 import os
 from pathlib import Path
 
+from ssdconvert.errors import ConversionError
 from ssdconvert.ir_contract import check_ready_ir
 from ssdconvert.model_optimizer import conversion_arguments
-from ssdconvert.myriad import FACTS, PRECISION, TOOLCHAIN, Compiled, files_for_myriad
+from ssdconvert.myriad import (
+    FACTS,
+    PRECISION,
+    TOOLCHAIN,
+    Compiled,
+    delete_for_myriad,
+    files_for_myriad,
+)
 from ssdconvert.onnx_graph import keep_what_leads_to
 from ssdconvert.originals import Original
 from ssdconvert.recipe import Recipe
@@ -23,15 +31,14 @@ CONVERTING, COMPILING = 1200.0, 1200.0  # seconds: Model Optimizer of 2021 takes
 def compile_for_myriad(recipe: Recipe, original: Original, graph: Path, folder: Path) -> str:
     """Write IR v10 and blob of an ONNX graph that holds the heads into the build's `folder`; return what was done.
 
-    No blob is left where the stick's compiler refuses the model: that is told in `Compiled`, and judged by
-    verify. Raises MissingDevice without the toolchain, ConversionError where Model Optimizer fails.
+    No blob is left where the stick's compiler refuses the model, and no IR where Model Optimizer does: that is told
+    in `Compiled`, and verify judges by it. Raises MissingDevice without the toolchain.
     """
     import onnx
 
     session = find(TOOLCHAIN).session("myriad")
     xml, weights, blob = (folder.absolute() / path for path in files_for_myriad(recipe.name))
-    for path in (xml, weights, blob):
-        path.unlink(missing_ok=True)
+    delete_for_myriad(recipe.name, folder)
     model = onnx.load(graph)
     keep_what_leads_to(model.graph, original.heads.names)
     add_detection_output(
@@ -40,13 +47,19 @@ def compile_for_myriad(recipe: Recipe, original: Original, graph: Path, folder: 
     with temporary_folder_beside(xml.parent) as temporary:
         source = temporary / "heads.onnx"
         onnx.save(model, source)
-        _convert(session, recipe, source, temporary / xml.name)
-        check_ready_ir(recipe, PRECISION, temporary / xml.name)
-        told = _compile(session, temporary / xml.name, temporary / blob.name)
+        try:
+            _convert(session, recipe, source, temporary / xml.name)
+            check_ready_ir(recipe, PRECISION, temporary / xml.name)
+            told = _compile(session, temporary / xml.name, temporary / blob.name)
+        except ConversionError as error:
+            told = Compiled(0, (), 0, error.message.replace(f"{temporary}{os.sep}", ""))
+        made = [weights, xml] if told.operations else []
         xml.parent.mkdir(parents=True, exist_ok=True)
-        for path in (weights, xml, *((blob,) if told.blob else ())):
+        for path in [*made, blob] if told.blob else made:
             os.replace(temporary / path.name, path)
     told.write(folder / FACTS)
+    if not told.operations:
+        return f"no IR v10: {told.problem}"
     blob_told = f"blob {told.blob / 1e6:.1f} MB" if told.blob else f"no blob: {told.problem}"
     return f"IR v10, {told.operations} operations, {blob_told}"
 

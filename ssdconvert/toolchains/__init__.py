@@ -18,7 +18,7 @@ class Kind:
 
     `modules` must import in it: the parts that its tasks stand on. `runs` is the version of OpenVINO that runs
     IRs in it, None where it is not for that. `beside` are packages of which a file alone is used and that
-    cannot be installed in the same environment: they are unpacked.
+    cannot be installed in the same environment: they are unpacked. `program` is the path of that file among them.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Kind:
     modules: tuple[str, ...]
     runs: str | None = None
     beside: str | None = None
+    program: str | None = None
 
     @property
     def requirements(self) -> Path:
@@ -51,8 +52,11 @@ class Kind:
 
     def pins(self) -> dict[str, str]:
         """Return version by distribution name."""
-        lines = [line.partition("#")[0].strip() for line in self.requirements.read_text("utf-8").splitlines()]
-        return dict(line.split("==") for line in lines if line)
+        return _pins(self.requirements)
+
+    def pins_beside(self) -> dict[str, str]:
+        """Return the same of the packages that are unpacked beside it."""
+        return _pins(self.requirements_beside) if self.requirements_beside else {}
 
 
 KINDS = {
@@ -88,11 +92,17 @@ KINDS = {
             pythons=((3, 8), (3, 9)),
             modules=("openvino.inference_engine", "mo"),
             beside="myriad-compile",
+            program="openvino/libs/myriad_compile",
         ),
     )
 }
 
 RUNNING = tuple(name for name, kind in KINDS.items() if kind.runs)
+
+
+def _pins(requirements: Path) -> dict[str, str]:
+    lines = [line.partition("#")[0].strip() for line in requirements.read_text("utf-8").splitlines()]
+    return dict(line.split("==") for line in lines if line)
 
 
 def kind_of(name: str) -> Kind:

@@ -140,6 +140,9 @@ def _checked(toolchain: Toolchain) -> dict[str, Any]:
     told = toolchain.call("about", {"modules": toolchain.kind.modules, "distributions": list(pins)})
     wrong = [f"{name} {told['versions'][name]}, expected {pin}" for name, pin in pins.items()
              if told["versions"][name] != pin]  # fmt: skip
+    program = toolchain.kind.program
+    if program and not os.access(toolchain.folder / BESIDE / program, os.X_OK):
+        wrong.append(f"no program {BESIDE}/{program} that can be run")
     if wrong:
         raise MissingDevice(
             f"the toolchain {toolchain.kind.name} holds {'; '.join(wrong)}",
@@ -187,6 +190,9 @@ def _install(kind: Kind, folder: Path, python: str, progress: Callable[[str], No
     if kind.requirements_beside:
         place = ["--target", str(folder / BESIDE), "--implementation", "cp", "--python-version", "3.8"]
         _pip(kind, folder, [*place, "-r", str(kind.requirements_beside)])
+    program = folder / BESIDE / kind.program if kind.program else None
+    if program and program.exists():  # `_checked` tells of one that is not there
+        program.chmod(0o755)  # a wheel does not say so
 
 
 def _pip(kind: Kind, folder: Path, what: Sequence[str]) -> None:

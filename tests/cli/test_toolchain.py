@@ -1,9 +1,12 @@
 """`toolchain` by hand."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 
 def test_nothing_is_installed(run: Callable[..., Any]) -> None:
@@ -123,3 +126,35 @@ def test_myriad_without_a_stick(run: Callable[..., Any], demo: Path, installed: 
     assert "not run on a device" in ended.err
     assert run("build", "ssd-demo").code == 0
     assert not (demo / "MYRIAD" / "ssd-demo.xml").exists()  # not asked for any more
+
+
+def test_what_was_made_for_myriad(
+    run: Callable[..., Any], demo: Path, installed: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed("myriad")
+    devices = ("--device", "CPU", "--device", "MYRIAD")
+    assert run("build", "ssd-demo", *devices).code == 0
+    manifest = json.loads((demo / "manifest.json").read_text("utf-8"))
+    assert manifest["stages"]["myriad"]["toolchain"]["openvino"] == "2021.4.2"
+    blob = demo / "MYRIAD" / "ssd-demo.blob"
+    made = blob.read_bytes()
+    blob.write_bytes(b"damaged")
+    ended = run("build", "ssd-demo", *devices)
+    assert ended.code == 0
+    assert "MYRIAD/ssd-demo.blob was changed by somebody else" in ended.err
+    assert blob.read_bytes() == made
+    assert re.search("myriad +cached", run("build", "ssd-demo", *devices).err)
+
+    record = demo / ".ssdconvert" / "stages.json"
+    stages = json.loads(record.read_text("utf-8"))
+    record.write_text(json.dumps({name: told for name, told in stages.items() if name != "convert"}), "utf-8")
+    assert run("convert", "ssd-demo").code == 0
+    assert not list((demo / "MYRIAD").iterdir())  # made beside an earlier IR
+
+    assert run("build", "ssd-demo", *devices).code == 0
+    assert blob.exists()
+    monkeypatch.setenv("SSDCONVERT_TOOLCHAINS", str(demo / "none"))
+    ended = run("verify", "ssd-demo", *devices, "--require-device", "CPU", "--json")
+    assert ended.code == 0
+    assert not [check for check in ended.document["checks"] if check["hop"] == "myriad"]
+    assert not list((demo / "MYRIAD").iterdir())

@@ -26,3 +26,12 @@ def test_the_manifest_ties_everything_together(tmp_path: Path, tiny_recipe: Any)
     assert document["stages"]["verify"]["limits"]["FP32"]["heads"] == 1e-4
     assert document["tools"]["openvino"] == "2024.6.0"
     assert str(tmp_path) not in str(document)
+    assert "myriad" not in document["stages"]
+
+
+def test_what_made_files_for_myriad_is_named(tiny_recipe: Any) -> None:
+    made = [{"path": "MYRIAD/tiny.xml"}]
+    document = manifest_document(tiny_recipe(), [], None, made, "pass", "cd" * 32, {})
+    told = document["stages"]["myriad"]
+    assert told["toolchain"]["openvino-dev"] == "2021.4.2"
+    assert told["beside"] == {"openvino": "2021.3.0"}

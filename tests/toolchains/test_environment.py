@@ -132,3 +132,33 @@ def test_where_they_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_requirement_files_pin_everything(kind: Kind) -> None:
     assert kind.pins()
     assert all(version[0].isdigit() for version in kind.pins().values())
+
+
+def test_a_program_beside_it(requirements: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class WithProgram(type(KINDS["tiny"])):  # type: ignore[misc]
+        @property
+        def requirements_beside(self) -> Path:
+            return requirements
+
+    kind = WithProgram("tiny", "runs", 1, ((3, 8), (3, 99)), ("json",), program="libs/program")
+    monkeypatch.setitem(toolchains.KINDS, "tiny", kind)
+    with pytest.raises(MissingDevice, match="holds no program beside/libs/program that can be run") as raised:
+        add("tiny")
+    assert "toolchain remove tiny" in raised.value.hint
+    assert locate("tiny").state == "missing"
+
+    pip = environment._pip
+
+    def unpacked(kind: Kind, folder: Path, what: list[str]) -> None:
+        pip(kind, folder, what)
+        if "--target" in what:
+            program = folder / "beside" / "libs" / "program"
+            program.parent.mkdir(parents=True)
+            program.touch(0o644)  # as a wheel says
+
+    monkeypatch.setattr(environment, "_pip", unpacked)
+    program = add("tiny").folder / "beside" / "libs" / "program"
+    assert program.stat().st_mode & 0o777 == 0o755
+    program.unlink()
+    with pytest.raises(MissingDevice, match="no program"):
+        check("tiny")

@@ -61,7 +61,6 @@ def compile_blob(path: str, blob: str) -> dict[str, Any]:
     """Compile an IR v10 for MYRIAD, u8 in and f32 out; return the size of the blob, or the problem."""
     libraries = os.path.join(sys.prefix, "beside", "openvino", "libs")
     program = os.path.join(libraries, "myriad_compile")
-    os.chmod(program, 0o755)  # a wheel does not say so
     environment = dict(os.environ, LD_LIBRARY_PATH=libraries, LD_PRELOAD=path_of_usb())
     command = [program, "-m", path, "-o", blob, "-ip", "U8", "-op", "FP32"]
     worker = subprocess.Popen(
