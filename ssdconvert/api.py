@@ -40,7 +40,8 @@ def verify(
     `model` is a recipe's name or file: its build in `output` (build/NAME) is made as far as it is not up to
     date, and judged anew. With `against`, `model` and `against` are two files, ONNX or IR each, and `recipe`
     (a name or a file) says how they are fed and what the limits are; without it both are fed the same
-    numbers. Then a report is written only where `output` names a folder. `images` are pictures or folders
+    numbers. Then a report is written only where `output` names a folder, and what says how a build is made (`tail`,
+    `converter`, `bake`, `stand_in`) is refused. `images` are pictures or folders
     of them, beside those of the recipe; `toolchains` other versions of OpenVINO (`ssdconvert toolchain list`) that
     run the same files, beside this one; `tail` is what a build puts behind the heads (nms, detection-output or
     heads), `converter` what makes its IR (mo or openvino) and `bake` what preprocessing is inside (values or image);
@@ -69,6 +70,7 @@ def verify(
     others = [str(name) for name in _several(toolchains)]
     folder = Path(output) if output is not None else None
     if against is not None:
+        refuse_build_options(tail, converter, bake, stand_in)
         entry = catalog.find(str(recipe)) if recipe is not None else None
         return verify_files(
             Path(model), Path(against), entry, pictures, machines, required, trace, folder, others
@@ -178,6 +180,23 @@ def refuse_file(model: str, recipe: object) -> None:
             hint="give the original too: verify MODEL --against ORIGINAL; or a recipe's name alone",
             stage="verify",
         )
+
+
+def refuse_build_options(tail: str, converter: str, bake: str, stand_in: bool) -> None:
+    """Raise RecipeError where two files are compared, and it is said how a build is made."""
+    from ssdconvert.errors import RecipeError
+
+    refused = (
+        (stand_in, "--stand-in makes an original, and --against gives one"),
+        (tail != "nms", "--tail says what a build makes, and with --against nothing is built"),
+        (
+            (converter, bake) != ("mo", "values"),
+            "--converter and --bake say how a build is made, and with --against nothing is built",
+        ),
+    )
+    for given, message in refused:
+        if given:
+            raise RecipeError(message, hint="leave out one of the two", stage="verify")
 
 
 def _write_report(

@@ -23,7 +23,7 @@ from ssdconvert.model_facts import facts_of_model, facts_of_session
 from ssdconvert.output_rows import UNDERSTOOD, Rows
 from ssdconvert.recipe import Recipe
 from ssdconvert.runners import Arrays
-from ssdconvert.runners.openvino_core import core_with, first_line
+from ssdconvert.runners.openvino_core import first_line, new_core
 from ssdconvert.runners.openvino_devices import refuse_settings
 from ssdconvert.runners.queues import (
     OnnxQueue,
@@ -110,7 +110,7 @@ def open_detector(
     not load, MissingDevice where the device is not there.
     """
     machine = machine or Machine()
-    core = core_with(machine.extensions)
+    core = new_core(machine.extensions)
     refuse_settings(core, machine.device, machine.settings)
     ir = read_model(path, core)
     _make_static(ir, path, recipe)

@@ -14,6 +14,7 @@ from ssdconvert.ir_description import broken_description
 from ssdconvert.ir_file import read_ir
 from ssdconvert.ir_graph import suppression_of
 from ssdconvert.ir_rule import broken_detection_output, broken_rule, broken_tail
+from ssdconvert.operation_names import shared_names
 from ssdconvert.outputs import DETECTION_OUT, DETECTION_ROWS, STATIC, OutputForm, form_of, output_shapes
 from ssdconvert.recipe import Recipe
 from ssdconvert.runners.openvino_core import first_line
@@ -43,7 +44,8 @@ def promises_of(
     `build_plan.BAKES`, is what is inside; with `own_tail` a ready IR ends in a tail of ours. A file that cannot
     be read keeps no other promise, and none is returned.
 
-    whole: there is a pair, of the length that it counts on, which OpenVINO reads · input, outputs: names,
+    whole: there is a pair, of the length that it counts on, which OpenVINO reads; ours is read by other versions,
+    too, for no operations share a name · input, outputs: names,
     types, static shapes · weights: their precision · description: what it says of itself · suppression: the
     rule in its graph.
     """
@@ -52,7 +54,7 @@ def promises_of(
     except ConversionError as error:
         return {"whole": [error.message.replace(f"{path.parent}{os.sep}", "")]}
     promises: Promises = {
-        "whole": [],
+        "whole": [] if ready else _shared_names(model),
         "input": _broken_input(model, recipe, bake),
         "outputs": _broken_outputs(
             model, _promised_outputs(form, recipe.detections.keep, heads or {}), ready
@@ -116,6 +118,13 @@ def weight_types(model: Any) -> Counter[str]:
                 size *= side
             counts[kind.get_type_name()] += size
     return counts
+
+
+def _shared_names(model: Any) -> list[str]:
+    """Judge that each operation has a name of its own."""
+    shared = shared_names(model)
+    more = f" and {len(shared) - 3} more" if len(shared) > 3 else ""
+    return [f"several operations are named {', '.join(shared[:3])}{more}"] if shared else []
 
 
 def _broken_input(model: Any, recipe: Recipe, bake: str = "values") -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ssdconvert.errors import ConversionError
+from ssdconvert.operation_names import name_apart
 from ssdconvert.recipe import Recipe
 
 
@@ -53,12 +54,15 @@ def name_deterministically(model: Any, own: Collection[str], numbered: str = r"\
     """Rename what Model Optimizer numbered by a counter of the process, so that bytes repeat.
 
     `own` names come from the original's graph and stay: they are how the two are compared. `numbered` is a
-    pattern of the names to replace.
+    pattern of the names to replace. No two operations have one name afterwards.
     """
-    for index, operation in enumerate(model.get_ordered_ops()):
+    operations = model.get_ordered_ops()
+    for index, operation in enumerate(operations):
         name = operation.get_friendly_name()
         if name not in own and re.fullmatch(numbered, name):
-            operation.set_friendly_name(f"{operation.get_type_name()}_{index}")
+            new = f"{operation.get_type_name()}_{index}"
+            operation.set_friendly_name(f"{new}/added" if new in own else new)
+    name_apart(operations)
 
 
 def names_in(source: Path) -> set[str]:
@@ -73,10 +77,8 @@ def names_in(source: Path) -> set[str]:
 def from_caffe(prototxt: Path, caffemodel: Path, recipe: Recipe) -> Any:
     """Return the model of a Caffe network, which Model Optimizer converts in the toolchain `caffe`.
 
-    Raises MissingDevice where there is no such toolchain.
+    Raises MissingDevice where there is no such toolchain, ConversionError where the conversion fails.
     """
-    import openvino
-
     from ssdconvert.caffe import read_network
     from ssdconvert.toolchains.environment import find
 
@@ -94,8 +96,28 @@ def from_caffe(prototxt: Path, caffemodel: Path, recipe: Recipe) -> Any:
             "reverse_input_channels": arguments["reverse_input_channels"],
         }
         find("caffe").call("convert_caffe", request, stage="convert")
-        model = openvino.Core().read_model(xml.read_bytes(), xml.with_suffix(".bin").read_bytes())
+        model = read_converted(xml, "caffe", "report this as a bug, with the recipe")
     network = read_network(prototxt)
     # the Caffe front end names what it adds in many ways, and each differs from run to run
     name_deterministically(model, {*network.inputs, *(layer.name for layer in network.layers)}, ".*")
     return model
+
+
+def read_converted(xml: Path, toolchain: str, hint: str) -> Any:
+    """Return the model that a toolchain wrote, none of which stays in the files.
+
+    Raises ConversionError, with the hint, where it has an operation that this OpenVINO does not read.
+    """
+    import openvino
+
+    from ssdconvert.runners.openvino_core import first_line
+
+    try:
+        return openvino.Core().read_model(xml.read_bytes(), xml.with_suffix(".bin").read_bytes())
+    except RuntimeError as error:
+        version = openvino.get_version().split("-")[0]
+        raise ConversionError(
+            f"OpenVINO {version} does not read what the toolchain {toolchain} made: {first_line(error)}",
+            hint=hint,
+            stage="convert",
+        ) from error

@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ssdconvert.model_optimizer import conversion_arguments, name_deterministically, names_in
+from ssdconvert.model_optimizer import conversion_arguments, name_deterministically, names_in, read_converted
 from ssdconvert.recipe import Input, Recipe
 from ssdconvert.toolchains import kind_of
 
@@ -30,8 +30,6 @@ def from_onnx(source: Path, recipe: Recipe, bake: str) -> Any:
 
     Raises MissingDevice where there is no such toolchain, ConversionError where the conversion fails.
     """
-    import openvino
-
     from ssdconvert.toolchains.environment import find
 
     arguments, name = conversion_arguments(recipe), recipe.input.name
@@ -47,7 +45,7 @@ def from_onnx(source: Path, recipe: Recipe, bake: str) -> Any:
             "resize": baked_resize(recipe.input) if bake == "image" else None,
         }
         find(TOOLCHAIN).call("convert_onnx", request, stage="convert")
-        model = openvino.Core().read_model(xml.read_bytes(), xml.with_suffix(".bin").read_bytes())
+        model = read_converted(xml, TOOLCHAIN, "convert it by Model Optimizer: --converter mo")
     name_deterministically(model, names_in(source))
     return model
 

@@ -12,6 +12,7 @@ from ssdconvert.deployed import Feeding
 from ssdconvert.detector import detected, open_detector
 from ssdconvert.devices import Machine
 from ssdconvert.errors import ConversionError, MissingDevice, RecipeError
+from ssdconvert.runners.openvino_core import extensions_in_use
 from ssdconvert.runners.queues import AHEAD, OpenvinoQueue
 
 RGB = np.tile(np.array([200, 100, 50], np.uint8), (20, 30, 1))
@@ -144,6 +145,9 @@ def test_a_missing_extension(model_giving: Callable[..., Path], tmp_path: Path) 
     (tmp_path / "text.so").write_text("no library")
     with pytest.raises(ConversionError, match="cannot be loaded"):
         open_detector(path, machine=Machine(extensions=(tmp_path / "text.so",)))
+    # what a build runs on: its detect stage opens the IR as any other
+    with extensions_in_use([tmp_path / "text.so"]), pytest.raises(ConversionError, match="cannot be loaded"):
+        open_detector(path)
 
 
 @pytest.mark.parametrize(("key", "value"), [("NO_SUCH_KEY", "1"), ("NUM_STREAMS", "many")])

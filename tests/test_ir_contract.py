@@ -198,6 +198,15 @@ def test_a_file_that_cannot_be_read_keeps_no_other_promise(
     assert str(tmp_path) not in reason
 
 
+def test_operations_of_one_name_are_told(broken: Any) -> None:
+    def named_alike(model: openvino.Model) -> None:
+        for count, name in ((2, "twice"), (3, "thrice")):
+            for operation in [one for one in model.get_ops() if one.get_type_name() == "Constant"][:count]:
+                operation.set_friendly_name(name)
+
+    assert broken(named_alike) == {"whole": ["several operations are named thrice"]}
+
+
 # --- input, outputs
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ssdconvert.api import machines_asked_for, named_devices, refuse_file, verify_files
+from ssdconvert.api import machines_asked_for, named_devices, refuse_build_options, refuse_file, verify_files
 from ssdconvert.cli.build import raise_unless_right, run_recipe
 from ssdconvert.cli.options import (
     Settings,
@@ -22,7 +22,6 @@ from ssdconvert.cli.options import (
     tail_option,
     toolchain_option,
 )
-from ssdconvert.errors import RecipeError
 
 if TYPE_CHECKING:
     from ssdconvert.catalog import Catalog
@@ -97,20 +96,7 @@ def verify_command(
 def _compared(
     model: Path, against: Path, recipe: str | None, catalog: "Catalog", options: dict[str, Any]
 ) -> "Verification":
-    if options["stand_in"]:
-        raise RecipeError(
-            "--stand-in makes an original, and --against gives one", hint="leave out one of the two"
-        )
-    if options["tail"] != "nms":
-        raise RecipeError(
-            "--tail says what a build makes, and with --against nothing is built",
-            hint="leave out one of the two",
-        )
-    if (options["converter"], options["bake"]) != ("mo", "values"):
-        raise RecipeError(
-            "--converter and --bake say how a build is made, and with --against nothing is built",
-            hint="leave them out",
-        )
+    refuse_build_options(*(options[key] for key in ("tail", "converter", "bake", "stand_in")))
     entry = catalog.find(recipe) if recipe is not None else None
     return verify_files(
         model,

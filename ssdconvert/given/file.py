@@ -140,9 +140,16 @@ def refuse_other_input(given: GivenFile, recipe: Recipe) -> None:
     if list(given.inputs.values()) != [expected]:
         raise ConversionError(
             f"{given.path.name} takes {described(given.inputs)}, expected one input {expected} as in {recipe.name}",
-            hint="is it of another recipe? A model must have a static shape and f32 input",
+            hint=_hint_for_input(given),
             stage="load",
         )
+
+
+def _hint_for_input(given: GivenFile) -> str:
+    if [port.type for port in given.inputs.values()] == ["u8"]:
+        judged = f"ssdconvert verify {given.recipe or 'NAME'} --converter openvino --bake image"
+        return f"an IR that takes pictures (--bake image) is judged by its build: {judged}"
+    return "is it of another recipe? A model must have a static shape and f32 input"
 
 
 def described(ports: Mapping[str, Port]) -> str:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ssdconvert.errors import ConversionError
 from ssdconvert.ir_file import read_ir
+from ssdconvert.operation_names import name_apart
 from ssdconvert.runners import Arrays, stopped
 from ssdconvert.runners.openvino_core import first_line, new_core
 from ssdconvert.runners.openvino_runner import compiled
@@ -81,6 +82,7 @@ class HalfSimulation:
         self.path, self.heads = path, tuple(heads)
         self.model = read_ir(path)
         prepare(self.model)
+        name_apart(self.model.get_ordered_ops())  # a published IR need not; here they are looked up by name
         try:
             ports, self.steps = _in_half_precision(self.model, self.heads)
             self.compiled = self._compiled(ports)

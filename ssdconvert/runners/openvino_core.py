@@ -24,9 +24,9 @@ def extensions_in_use(paths: Sequence[Path]) -> Iterator[None]:
         _in_use.reset(before)
 
 
-def new_core() -> Any:
-    """Return a core with the extensions in use."""
-    return core_with(_in_use.get())
+def new_core(extensions: Sequence[Path] = ()) -> Any:
+    """Return a core with the extensions in use, and with others; see `core_with`."""
+    return core_with(tuple(dict.fromkeys((*_in_use.get(), *extensions))))
 
 
 def core_with(extensions: Sequence[Path]) -> Any:

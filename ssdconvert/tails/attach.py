@@ -8,6 +8,7 @@ from typing import Any
 import onnx
 
 from ssdconvert.model_optimizer import from_onnx
+from ssdconvert.operation_names import name_apart
 from ssdconvert.originals import Original
 from ssdconvert.ssd.detections import SuppressionRule
 from ssdconvert.tails.detection_output import add_detection_output
@@ -20,7 +21,8 @@ ADD = {"nms": add_nms_tail, "detection-output": add_detection_output}
 def with_tail(model: Any, original: Original, classes: int, rule: SuppressionRule, tail: str) -> Any:
     """Return an OpenVINO model that ends in a tail, one of `ADD`, in place of the heads of `model`.
 
-    The heads, which `model` has under the original's names as [1, P, n], get our names as well.
+    The heads, which `model` has under the original's names as [1, P, n], get our names as well. Operations of
+    the tail get other names where those of `model` have theirs.
     """
     import openvino
 
@@ -28,6 +30,8 @@ def with_tail(model: Any, original: Original, classes: int, rule: SuppressionRul
         path = Path(folder) / "tail.onnx"
         onnx.save(_tail_alone(original, classes, rule, tail), path)
         added = from_onnx(path, {})
+    behind = [one for one in added.get_ordered_ops() if one.get_type_name() != "Parameter"]
+    name_apart([*model.get_ordered_ops(), *behind])
     heads = _named_heads(model, original)
     for parameter in added.get_parameters():
         for reader in parameter.output(0).get_target_inputs():

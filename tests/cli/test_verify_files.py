@@ -189,3 +189,11 @@ def test_a_recipe_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert result.verdict == "pass"
     assert (tmp_path / "mine" / "report.html").is_file()
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize(
+    "option", [{"tail": "heads"}, {"converter": "openvino"}, {"bake": "image"}, {"stand_in": True}]
+)
+def test_python_says_nothing_of_a_build_either(irs: Path, option: dict[str, Any]) -> None:
+    with pytest.raises(RecipeError, match="--against"):
+        ssdconvert.verify(irs / "FP32.xml", irs / "demo.onnx", "ssd-demo", **option)

@@ -16,10 +16,13 @@ from ssdconvert.caffe import read_weights
 from ssdconvert.candidates import candidates_of
 from ssdconvert.catalog import Catalog
 from ssdconvert.errors import MissingDevice
+from ssdconvert.operation_names import shared_names
 from ssdconvert.pictures import EMBEDDED, read_picture
 from ssdconvert.recipe import Recipe, load_recipe
 from ssdconvert.report.result import Verification
 from ssdconvert.resources import package_file
+from ssdconvert.runners.openvino_runner import OpenvinoRunner
+from ssdconvert.runners.toolchain_runner import ToolchainRunner
 from ssdconvert.samples import Picture
 from ssdconvert.stages.load import load
 from ssdconvert.stages.verify import verify
@@ -265,6 +268,7 @@ def test_heads_get_our_outputs(
         assert outputs_of(path) == {"bboxes": [1, 50, 4], "labels": [1, 50], "scores": [1, 50]}
         model = openvino.Core().read_model(path)
         assert model.input().get_any_name() == "data"
+        assert shared_names(model) == []  # network and tail are numbered each by itself
         names = {name for op in model.get_ops() for port in op.outputs() for name in port.get_names()}
         assert {"class_probabilities", "decoded_boxes"} <= names  # a debugger finds the heads in the IR
 
@@ -290,7 +294,29 @@ def test_heads_get_another_tail(
     assert checks(result.verification, "ir").keys() >= {"contract", "heads"}
     assert ("detections" in checks(result.verification, "ir")) == (tail == "detection-output")
     for precision in ("FP32", "FP16"):
-        assert outputs_of(tmp_path / "out" / precision / "tiny-caffe.xml") == outputs
+        path = tmp_path / "out" / precision / "tiny-caffe.xml"
+        assert outputs_of(path) == outputs
+        assert shared_names(openvino.Core().read_model(path)) == []
+
+
+def test_older_and_newer_versions_read_heads_with_a_tail(
+    caffe_toolchain: Any,
+    installed: Any,
+    caffe_with_heads: Any,
+    recipe_file: Any,
+    build_here: Any,
+    tmp_path: Path,
+) -> None:
+    """2022.3 reads no IR in which two operations have one name; 2026.4 finds the wrong one of the two."""
+    build_here(recipe_file(caffe_with_heads), until="convert")
+    path = tmp_path / "out" / "FP32" / "tiny-caffe.xml"
+    names = ["class_probabilities", "decoded_boxes"]
+    feeds = {"data": np.random.default_rng(2).uniform(0, 255, (1, 3, 64, 96)).astype(np.float32)}
+    expected = OpenvinoRunner(path, "CPU", names).run(feeds)
+    for version in ("ov-2022", "ov-2026"):
+        actual = ToolchainRunner(installed(version), path, "CPU", names).run(feeds)
+        for name in names:
+            np.testing.assert_allclose(actual[name], expected[name], atol=1e-5)
 
 
 def test_a_wrong_conversion_is_seen(

@@ -124,3 +124,11 @@ def test_what_is_behind_the_heads_is_not_simulated(written: Callable[..., Path])
 def test_heads_that_are_not_there(written: Callable[..., Path]) -> None:
     with pytest.raises(ConversionError, match="cannot be simulated in f16: it has no tensor nothing"):
         HalfSimulation(written(moved), ["head", "nothing"])
+
+
+def test_operations_of_one_name_are_told_apart(written: Callable[..., Path]) -> None:
+    """What lies behind the head has its name, and exceeds f16."""
+    third = np.float32(1 / 3)
+    path = written(lambda x: operations.multiply(x, third, name="behind"))
+    values = np.random.default_rng(1).normal(size=(1, 4, 8)).astype(np.float32)
+    np.testing.assert_array_equal(simulated(path, values), half(half(values) * half(third)))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import openvino
 import pytest
 from PIL import Image
@@ -13,6 +14,8 @@ from ssdconvert.build_plan import Plan
 from ssdconvert.candidates import candidates_of
 from ssdconvert.devices import Machine
 from ssdconvert.errors import ConversionError
+from ssdconvert.given.candidate import candidate_of
+from ssdconvert.operation_names import shared_names
 from ssdconvert.recipe import Recipe
 from ssdconvert.report.result import Check, Verification
 from ssdconvert.runners.inner_tensors import OnnxTensors, OpenvinoTensors
@@ -206,3 +209,40 @@ def test_a_file_that_is_no_onnx(tiny: Any, ov_2026_toolchain: Toolchain, tmp_pat
         convert(tiny.recipe, broken, {"FP32": tmp_path / "FP32" / "tiny.xml"}, {}, "openvino")
     assert raised.value.stage == "convert"
     assert not (tmp_path / "FP32").exists()
+
+
+@pytest.mark.parametrize(
+    ("operation", "attributes", "told"),
+    [
+        ("AveragePool", {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}, "AvgPool"),
+        ("Identity", {}, "Identity"),
+    ],
+)
+def test_operations_that_this_openvino_does_not_read(
+    tiny_recipe: Any, tmp_path: Path, operation: str, attributes: dict[str, Any], told: str
+) -> None:
+    floats = onnx.TensorProto.FLOAT
+    picture = onnx.helper.make_tensor_value_info("picture", floats, [1, 3, 48, 64])
+    out = onnx.helper.make_tensor_value_info("out", floats, None)
+    node = onnx.helper.make_node(operation, ["picture"], ["out"], **attributes)
+    graph = onnx.helper.make_graph([node], "newer", [picture], [out])
+    opset = onnx.helper.make_opsetid("", 13)
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=7), tmp_path / "newer.onnx")
+    with pytest.raises(ConversionError, match=f"made: .*{told}") as raised:
+        convert(tiny_recipe(), tmp_path / "newer.onnx", {"FP32": tmp_path / "m.xml"}, {}, "openvino")
+    assert raised.value.stage == "convert"
+    assert "--converter mo" in raised.value.hint
+    assert not (tmp_path / "m.xml").exists()
+
+
+def test_names_are_apart(tiny: Any, tmp_path: Path) -> None:
+    for bake in BAKES:
+        for path in converted(tiny, tmp_path / bake, bake).values():
+            assert shared_names(openvino.Core().read_model(path)) == []
+
+
+def test_one_that_takes_pictures_is_no_file_to_compare(tiny: Any, tmp_path: Path) -> None:
+    path = converted(tiny, tmp_path, "image")["FP32"]
+    with pytest.raises(ConversionError, match="expected one input f32") as raised:
+        candidate_of(tiny.recipe, path, Machine(), tiny.original)
+    assert "ssdconvert verify tiny --converter openvino --bake image" in raised.value.hint
