@@ -6,7 +6,7 @@ A blob shows that the stick's compiler takes every operation. It does not show w
 import os
 from pathlib import Path
 
-from ssdconvert.errors import ConversionError
+from ssdconvert.errors import ConversionError, EngineFailure
 from ssdconvert.ir_contract import check_ready_ir
 from ssdconvert.model_optimizer import conversion_arguments
 from ssdconvert.myriad import (
@@ -51,11 +51,13 @@ def compile_for_myriad(recipe: Recipe, original: Original, graph: Path, folder: 
             _convert(session, recipe, source, temporary / xml.name)
             check_ready_ir(recipe, PRECISION, temporary / xml.name)
             told = _compile(session, temporary / xml.name, temporary / blob.name)
+        except EngineFailure:
+            raise  # which may go well next time
         except ConversionError as error:
             told = Compiled(0, (), 0, error.message.replace(f"{temporary}{os.sep}", ""))
         made = [weights, xml] if told.operations else []
-        xml.parent.mkdir(parents=True, exist_ok=True)
         for path in [*made, blob] if told.blob else made:
+            path.parent.mkdir(parents=True, exist_ok=True)
             os.replace(temporary / path.name, path)
     told.write(folder / FACTS)
     if not told.operations:
