@@ -48,7 +48,9 @@ def candidates_of(
             yield _graph(hop, plan, original, path, (before, inner) if before else None)
             before = inner
     sticks = [machine for machine in machines if is_myriad(machine.device)]
-    others = [machine for machine in machines if machine not in sticks] or [Machine()]
+    others = [machine for machine in machines if machine not in sticks]
+    if sticks and not others:
+        others = [Machine()]
     for precision, relative in plan.irs.items():
         for machine in others:
             candidate = _ir(plan, original, precision, folder, relative, machine, before)

@@ -13,12 +13,15 @@ from ssdconvert.catalog import Catalog
 
 LARGEST_FAST_INPUT = 700 * 700  # pixels; above it a build takes minutes
 
+ALSO_SLOW = ("ssd300-resnet50", "ssd300-resnet50-hub")  # a minute each; ssd300-vgg16 stands for their kind
+
 RECIPES = {entry.recipe.name: entry.recipe for entry in Catalog().all_entries()}
 
 
 def slow_if_large(name: str) -> Any:
     height, width = RECIPES[name].input.shape[2:]
-    marks = [pytest.mark.slow] if height * width > LARGEST_FAST_INPUT else []
+    slow = height * width > LARGEST_FAST_INPUT or name in ALSO_SLOW
+    marks = [pytest.mark.slow] if slow else []
     return pytest.param(name, marks=marks)
 
 

@@ -128,6 +128,7 @@ def test_myriad_without_a_stick(run: Callable[..., Any], demo: Path, installed: 
     assert not (demo / "MYRIAD" / "ssd-demo.xml").exists()  # not asked for any more
 
 
+@pytest.mark.slow
 def test_what_was_made_for_myriad(
     run: Callable[..., Any], demo: Path, installed: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
