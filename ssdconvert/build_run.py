@@ -14,6 +14,7 @@ from ssdconvert.myriad import FACTS, FOLDER, PRECISION, files_for_myriad
 from ssdconvert.pictures import named_pictures
 from ssdconvert.source_files import SourceFiles
 from ssdconvert.stage_runner import StageRunner
+from ssdconvert.toolchains import kind_of
 from ssdconvert.workspace import PRIVATE, Workspace, digest_of
 
 if TYPE_CHECKING:
@@ -72,6 +73,10 @@ class BuildRun:
     def myriad_digests(self) -> dict[str, str]:
         paths = [self.workspace.path(path) for path in (*files_for_myriad(self.recipe.name), FACTS)]
         return {path.name: digest_of(path) for path in paths if path.exists()}
+
+    def toolchain_pins(self) -> dict[str, dict[str, str]]:
+        """Return the packages of each toolchain that IRs are verified in."""
+        return {name: kind_of(name).pins() for name in self.options.toolchains}
 
     def picture_digests(self) -> list[list[str]]:
         return [[name, digest_of(path)] for name, path in self.pictures]

@@ -28,6 +28,17 @@ def conversion_arguments(recipe: Recipe) -> dict[str, Any]:
     }
 
 
+def preprocessing_request(recipe: Recipe) -> dict[str, Any]:
+    """Return `conversion_arguments` as the tasks of toolchains take them: for the one input, by its name."""
+    arguments, name = conversion_arguments(recipe), recipe.input.name
+    return {
+        "input_name": name,
+        "mean_values": arguments["mean_values"][name],
+        "scale_values": arguments["scale_values"][name],
+        "reverse_input_channels": arguments["reverse_input_channels"],
+    }
+
+
 def from_onnx(source: Path, arguments: Mapping[str, Any]) -> Any:
     """Return the model of an ONNX file, without Model Optimizer's banner and its warnings."""
     from openvino.tools.mo import convert_model
@@ -80,40 +91,33 @@ def from_caffe(prototxt: Path, caffemodel: Path, recipe: Recipe) -> Any:
     Raises MissingDevice where there is no such toolchain, ConversionError where the conversion fails.
     """
     from ssdconvert.caffe import read_network
-    from ssdconvert.toolchains.environment import find
 
-    arguments = conversion_arguments(recipe)
-    name = recipe.input.name
-    with tempfile.TemporaryDirectory(prefix="ssdconvert-") as folder:
-        xml = Path(folder) / "model.xml"
-        request = {
-            "prototxt": str(prototxt.absolute()),
-            "caffemodel": str(caffemodel.absolute()),
-            "output": str(xml),
-            "input_name": name,
-            "mean_values": arguments["mean_values"][name],
-            "scale_values": arguments["scale_values"][name],
-            "reverse_input_channels": arguments["reverse_input_channels"],
-        }
-        find("caffe").call("convert_caffe", request, stage="convert")
-        model = read_converted(xml, "caffe", "report this as a bug, with the recipe")
+    files = {"prototxt": str(prototxt.absolute()), "caffemodel": str(caffemodel.absolute())}
+    request = files | preprocessing_request(recipe)
+    model = converted_in("caffe", "convert_caffe", request, "report this as a bug, with the recipe")
     network = read_network(prototxt)
     # the Caffe front end names what it adds in many ways, and each differs from run to run
     name_deterministically(model, {*network.inputs, *(layer.name for layer in network.layers)}, ".*")
     return model
 
 
-def read_converted(xml: Path, toolchain: str, hint: str) -> Any:
-    """Return the model that a toolchain wrote, none of which stays in the files.
+def converted_in(toolchain: str, task: str, request: Mapping[str, Any], hint: str) -> Any:
+    """Return the model that a task of a toolchain writes for a request, none of which stays in files.
 
-    Raises ConversionError, with the hint, where it has an operation that this OpenVINO does not read.
+    Raises MissingDevice where there is no such toolchain, ConversionError where the conversion fails, and, with
+    the hint, where the model has an operation that this OpenVINO does not read.
     """
     import openvino
 
     from ssdconvert.runners.openvino_core import first_line
+    from ssdconvert.toolchains.environment import find
 
+    with tempfile.TemporaryDirectory(prefix="ssdconvert-") as folder:
+        xml = Path(folder) / "model.xml"
+        find(toolchain).call(task, {**request, "output": str(xml)}, stage="convert")
+        files = xml.read_bytes(), xml.with_suffix(".bin").read_bytes()
     try:
-        return openvino.Core().read_model(xml.read_bytes(), xml.with_suffix(".bin").read_bytes())
+        return openvino.Core().read_model(*files)
     except RuntimeError as error:
         version = openvino.get_version().split("-")[0]
         raise ConversionError(

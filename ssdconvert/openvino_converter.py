@@ -14,11 +14,10 @@ size. What a recipe calls bilinear is two filters, and each is baked as the one 
 Seen on noise and photographs of 17 sizes, 1x1 to 1920x1080, in OpenVINO 2024.6 and 2026.4.1, and 2022.3.2 for `linear`.
 """
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from ssdconvert.model_optimizer import conversion_arguments, name_deterministically, names_in, read_converted
+from ssdconvert.model_optimizer import converted_in, name_deterministically, names_in, preprocessing_request
 from ssdconvert.recipe import Input, Recipe
 from ssdconvert.toolchains import kind_of
 
@@ -30,22 +29,12 @@ def from_onnx(source: Path, recipe: Recipe, bake: str) -> Any:
 
     Raises MissingDevice where there is no such toolchain, ConversionError where the conversion fails.
     """
-    from ssdconvert.toolchains.environment import find
-
-    arguments, name = conversion_arguments(recipe), recipe.input.name
-    with tempfile.TemporaryDirectory(prefix="ssdconvert-") as folder:
-        xml = Path(folder) / "model.xml"
-        request = {
-            "source": str(source.absolute()),
-            "output": str(xml),
-            "input_name": name,
-            "mean_values": arguments["mean_values"][name],
-            "scale_values": arguments["scale_values"][name],
-            "reverse_input_channels": arguments["reverse_input_channels"],
-            "resize": baked_resize(recipe.input) if bake == "image" else None,
-        }
-        find(TOOLCHAIN).call("convert_onnx", request, stage="convert")
-        model = read_converted(xml, TOOLCHAIN, "convert it by Model Optimizer: --converter mo")
+    request = {
+        "source": str(source.absolute()),
+        "resize": baked_resize(recipe.input) if bake == "image" else None,
+        **preprocessing_request(recipe),
+    }
+    model = converted_in(TOOLCHAIN, "convert_onnx", request, "convert it by Model Optimizer: --converter mo")
     name_deterministically(model, names_in(source))
     return model
 

@@ -180,13 +180,14 @@ class _Build(BuildRun):
 
     def _myriad(self) -> None:
         """Make what MYRIAD needs, where it is asked for: IR v10 and a blob."""
-        asked = any(is_myriad(machine.device) for machine in self.options.machines)
+        if not any(is_myriad(machine.device) for machine in self.options.machines):
+            delete_for_myriad(self.recipe.name, self.workspace.folder)  # of an earlier build
+            return
         missing = "" if locate(TOOLCHAIN).state == "ready" else f"the toolchain {TOOLCHAIN} is not there"
         reason = missing or not_for_myriad(self.plan)
-        if reason or not asked:
-            delete_for_myriad(self.recipe.name, self.workspace.folder)  # of an earlier build
-            if asked:
-                self.stages.tell(StageResult("myriad", "skipped", 0.0, reason))
+        if reason:
+            delete_for_myriad(self.recipe.name, self.workspace.folder)
+            self.stages.tell(StageResult("myriad", "skipped", 0.0, reason))
             return
 
         def action() -> str:
@@ -260,7 +261,7 @@ class _Build(BuildRun):
             "settings": [inputs_of(machine) for machine in self.options.machines],
             "bake": self.plan.bake,
             "required_devices": list(self.options.required_devices),
-            "toolchains": {name: kind_of(name).pins() for name in self.options.toolchains},
+            "toolchains": self.toolchain_pins(),
             "tools": tool_versions(),
         }
         self.stages.run("verify", inputs, ["report.json"], action, keep)
@@ -322,7 +323,7 @@ class _Build(BuildRun):
                 **told_of(machines),
             }
             if self.options.toolchains:
-                gate["toolchains"] = {name: kind_of(name).pins() for name in self.options.toolchains}
+                gate["toolchains"] = self.toolchain_pins()
             document = manifest_document(
                 self.recipe,
                 self.source.files,

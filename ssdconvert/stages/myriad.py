@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ssdconvert.errors import ConversionError, EngineFailure
 from ssdconvert.ir_contract import check_ready_ir
-from ssdconvert.model_optimizer import conversion_arguments
+from ssdconvert.model_optimizer import preprocessing_request
 from ssdconvert.myriad import (
     FACTS,
     PRECISION,
@@ -68,16 +68,7 @@ def compile_for_myriad(recipe: Recipe, original: Original, graph: Path, folder: 
 
 def _convert(session: Session, recipe: Recipe, source: Path, target: Path) -> None:
     """Write IR v10, FP16."""
-    arguments = conversion_arguments(recipe)
-    name = recipe.input.name
-    request = {
-        "source": str(source),
-        "output": str(target),
-        "input_name": name,
-        "mean_values": arguments["mean_values"][name],
-        "scale_values": arguments["scale_values"][name],
-        "reverse_input_channels": arguments["reverse_input_channels"],
-    }
+    request = {"source": str(source), "output": str(target)} | preprocessing_request(recipe)
     session.ask("convert_to_ir_v10", request, CONVERTING)
 
 

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from .about import about
 from .usb import load_usb
 from .words import said
 
@@ -186,6 +187,4 @@ def _core() -> Any:
 
 def _version() -> str:
     """Return the version of OpenVINO, such as 2022.3.2."""
-    from importlib import metadata
-
-    return metadata.version("openvino")
+    return str(about([], ["openvino"])["versions"]["openvino"])
