@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ssdconvert.catalog import CatalogEntry
     from ssdconvert.devices import Machine
+    from ssdconvert.fetching.options import FetchOptions
     from ssdconvert.recipe import Recipe
     from ssdconvert.report.result import Verification
     from ssdconvert.samples import PictureFile
-    from ssdconvert.stages.fetch import FetchOptions
 
 PathLike = str | Path
 
@@ -54,9 +54,9 @@ def verify(
     """
     from ssdconvert.build_result import BuildOptions
     from ssdconvert.catalog import Catalog
+    from ssdconvert.fetching.options import FetchOptions, default_cache
     from ssdconvert.pictures import named_pictures, pictures_beside
     from ssdconvert.pipeline import build
-    from ssdconvert.stages.fetch import FetchOptions, default_cache
 
     catalog = Catalog([Path(folder) for folder in _several(recipes)])
     pictures = [Path(image) for image in _several(images)]

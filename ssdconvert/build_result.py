@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ssdconvert.devices import Machine
+from ssdconvert.fetching.options import FetchOptions
 from ssdconvert.report.result import Verification
-from ssdconvert.stages.fetch import FetchOptions
 
 
 @dataclass(frozen=True)

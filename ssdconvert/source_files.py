@@ -7,9 +7,10 @@ from typing import Any
 
 from ssdconvert.build_plan import Plan
 from ssdconvert.build_result import StageResult
+from ssdconvert.fetching.options import Fetched, FetchOptions
 from ssdconvert.recipe_source import OnnxSource
 from ssdconvert.stage_runner import StageRunner
-from ssdconvert.stages.fetch import Fetched, FetchOptions, fetch, fetch_if_near, local
+from ssdconvert.stages.fetch import fetch, fetch_if_near, local
 from ssdconvert.versions import tool_versions
 from ssdconvert.workspace import PRIVATE, Workspace
 

@@ -297,8 +297,8 @@ def build_here(tmp_path: Path) -> "Callable[..., BuildResult]":
     """Build a recipe with the test's own mirror, into `out` or another folder beside it."""
     from ssdconvert.build_result import BuildOptions
     from ssdconvert.catalog import Catalog
+    from ssdconvert.fetching.options import FetchOptions
     from ssdconvert.pipeline import build
-    from ssdconvert.stages.fetch import FetchOptions
 
     def call(
         recipe: Path,

@@ -10,9 +10,9 @@ from ssdconvert.build_result import BuildOptions, BuildResult
 from ssdconvert.catalog import Catalog, shipped_recipes_folder
 from ssdconvert.devices import Machine
 from ssdconvert.errors import ConversionError, MissingDevice, RecipeError
+from ssdconvert.fetching.options import FetchOptions
 from ssdconvert.pipeline import STAGES, build
 from ssdconvert.resources import package_file
-from ssdconvert.stages.fetch import FetchOptions
 from ssdconvert.workspace import digest_of
 
 

@@ -16,8 +16,8 @@ import pytest
 
 from ssdconvert.build_result import BuildOptions
 from ssdconvert.catalog import Catalog
+from ssdconvert.fetching.options import FetchOptions
 from ssdconvert.pipeline import build
-from ssdconvert.stages.fetch import FetchOptions
 
 PUBLISHED = {
     "rfb": "ultraface-rfb-320-onnx/version-RFB-320.onnx",

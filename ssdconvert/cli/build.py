@@ -28,8 +28,8 @@ from ssdconvert.errors import RecipeError, SsdconvertError, WrongModel
 if TYPE_CHECKING:
     from ssdconvert.build_result import BuildResult
     from ssdconvert.catalog import Catalog, CatalogEntry
+    from ssdconvert.fetching.options import FetchOptions
     from ssdconvert.report.result import Verification
-    from ssdconvert.stages.fetch import FetchOptions
 
 
 @click.command("build", short_help="Everything, from fetch to manifest; skips what is up to date.")

@@ -9,7 +9,7 @@ from ssdconvert.cli.options import Settings, fetch_options, output_options, reci
 
 if TYPE_CHECKING:
     from ssdconvert.catalog import Catalog
-    from ssdconvert.stages.fetch import FetchOptions
+    from ssdconvert.fetching.options import FetchOptions
 
 
 @click.command("fetch", short_help="The files of recipes, checked, into the cache.")

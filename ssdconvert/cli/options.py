@@ -111,7 +111,7 @@ def cache_option(command: Command) -> Command:
     )
     @functools.wraps(command)
     def wrapped(cache: Path | None, **others: Any) -> Any:
-        from ssdconvert.stages.fetch import default_cache
+        from ssdconvert.fetching.options import default_cache
 
         return command(cache=cache or default_cache(), **others)
 
@@ -142,7 +142,7 @@ def fetch_options(command: Command) -> Command:
     @click.option("--locked", is_flag=True, help="Refuse files for which the recipe has no digest.")
     @functools.wraps(command)
     def wrapped(cache: Path, mirror: str | None, offline: bool, locked: bool, **others: Any) -> Any:
-        from ssdconvert.stages.fetch import FetchOptions
+        from ssdconvert.fetching.options import FetchOptions
 
         if mirror and "://" not in mirror:
             mirror = os.path.expanduser(mirror)

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from ssdconvert.fetching.options import Fetched
 from ssdconvert.gate_limits import DEFAULT_LIMITS, limits_of
 from ssdconvert.model_optimizer import conversion_arguments
 from ssdconvert.myriad import FOLDER
 from ssdconvert.myriad import TOOLCHAIN as MYRIAD
 from ssdconvert.openvino_converter import TOOLCHAIN
 from ssdconvert.recipe import Recipe, recipe_digest
-from ssdconvert.stages.fetch import Fetched
 from ssdconvert.toolchains import kind_of
 from ssdconvert.versions import tool_versions
 from ssdconvert.workspace import Workspace, digest_of

@@ -48,8 +48,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a build of ssd-demo in build/ssd-demo; copy it before changing it."""
     from ssdconvert.build_result import BuildOptions
     from ssdconvert.catalog import Catalog
+    from ssdconvert.fetching.options import FetchOptions
     from ssdconvert.pipeline import build
-    from ssdconvert.stages.fetch import FetchOptions
 
     folder = tmp_path_factory.mktemp("built")
     options = BuildOptions(folder / "build" / "ssd-demo", FetchOptions(folder / "cache"))

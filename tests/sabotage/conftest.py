@@ -15,13 +15,13 @@ from ssdconvert.build_result import BuildOptions
 from ssdconvert.candidates import candidates_of
 from ssdconvert.catalog import Catalog
 from ssdconvert.devices import Machine
+from ssdconvert.fetching.options import FetchOptions
 from ssdconvert.originals import Original
 from ssdconvert.pictures import named_pictures
 from ssdconvert.pipeline import build
 from ssdconvert.report.result import Check, Verification
 from ssdconvert.runners import Arrays, Runner
 from ssdconvert.samples import Picture, picture_files
-from ssdconvert.stages.fetch import FetchOptions
 from ssdconvert.stages.load import load
 from ssdconvert.stages.verify import verify
 from ssdconvert.workspace import PRIVATE

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from ssdconvert.errors import FetchError
+from ssdconvert.fetching.options import FetchOptions
 from ssdconvert.recipe import Recipe
 from ssdconvert.recipe_source import File
 from ssdconvert.resources import package_file
-from ssdconvert.stages.fetch import FetchOptions, fetch, fetch_if_near
+from ssdconvert.stages.fetch import fetch, fetch_if_near
 
 CONTENT = bytes(range(256)) * 500
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -1,7 +1,7 @@
 from pathlib import Path
 from typing import Any
 
-from ssdconvert.stages.fetch import Fetched
+from ssdconvert.fetching.options import Fetched
 from ssdconvert.stages.manifest import artefact_entries, manifest_document
 from ssdconvert.workspace import Workspace, digest_of
 

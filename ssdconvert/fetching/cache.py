@@ -1,0 +1,152 @@
+"""The cache: fetched files by recipe and name, and by what is in them.
+
+    CACHE/RECIPE/FILE          a file under its own name
+    CACHE/RECIPE/lock.json     the SHA-256 of each file of the recipe as it was first fetched
+    CACHE/.files/ALGORITHM/HH/DIGEST    the same file (a hard link) for any recipe that names this digest
+    CACHE/.partial/            what has not arrived whole, each part with where it came from
+    CACHE/.locks/              one lock for each content, held while it is fetched; left behind, empty
+
+A file gets its names by `link`, which is atomic, after it was checked: a process that dies at any moment leaves
+a partial file or a whole one. Whoever takes a file from the cache digests it again.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ssdconvert.errors import FetchError
+from ssdconvert.fetching.digested_file import content_of
+from ssdconvert.fetching.disk_space import link_or_nothing
+from ssdconvert.fetching.expected import Content, Expected
+from ssdconvert.fetching.partial import Partial
+from ssdconvert.workspace import write_json
+
+REMEMBERED = "lock.json"
+REJECTED = ".rejected"
+
+
+class Cache:
+    """The files under a folder. OSError escapes where it cannot be used."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, recipe: str, name: str) -> Path:
+        """Return where a file of a recipe is, or would be."""
+        return self.folder / recipe / name
+
+    def content_path(self, algorithm: str, digest: str) -> Path:
+        """Return where the file with a digest is, or would be."""
+        return self.folder / ".files" / algorithm / digest[:2] / digest
+
+    def find(self, recipe: str, name: str, expected: Expected) -> tuple[Path, Content] | None:
+        """Return a recipe's file if it is there and right. Nothing is written: it works in a folder to read only."""
+        path = self.path(recipe, name)
+        if not path.is_file():
+            return None
+        content = content_of(path, expected.algorithms)
+        return None if expected.problem(content) else (path, content)
+
+    def find_content(self, recipe: str, name: str, expected: Expected) -> tuple[Path, Content] | None:
+        """Return a recipe's file if its content is there as another recipe's; it gets its name here, too."""
+        path = self.path(recipe, name)
+        for algorithm, digest in expected.digests.items():
+            known = self.content_path(algorithm, digest)
+            if not known.is_file():
+                continue
+            content = content_of(known, expected.algorithms)
+            if expected.problem(content):
+                known.unlink()  # damaged
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if link_or_nothing(known, path):
+                    return path, content
+        return None
+
+    def adopt(self, partial: Partial, recipe: str, name: str, content: Content) -> Path:
+        """Give a checked file its names, the recipe's first, and forget that it was partial."""
+        path = self.path(recipe, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not link_or_nothing(partial.path, path):
+            os.replace(partial.path, path)  # a file system without hard links
+        self.share(path, content)
+        partial.discard()
+        return path
+
+    def share(self, path: Path, content: Content) -> None:
+        """Let other recipes find a file by its digests."""
+        for algorithm, digest in content.digests.items():
+            known = self.content_path(algorithm, digest)
+            if not known.exists():
+                known.parent.mkdir(parents=True, exist_ok=True)
+                link_or_nothing(path, known)
+
+    def set_aside(self, bad: Path, recipe: str, name: str) -> Path:
+        """Keep a wrong file under a name that nobody uses, and return that."""
+        rejected = self.path(recipe, name + REJECTED)
+        rejected.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(bad, rejected)
+        return rejected
+
+    def partial(self, recipe: str, name: str, expected: Expected, copy: bool) -> Partial:
+        """Return what has arrived so far of a content: by download, or by copying, which begins anew each time."""
+        folder = self.folder / ".partial"
+        folder.mkdir(parents=True, exist_ok=True)
+        return Partial(folder / (_key(recipe, name, expected) + (".copy" if copy else "")))
+
+    @contextmanager
+    def locked(
+        self, recipe: str, name: str, expected: Expected, on_wait: Callable[[], None]
+    ) -> Iterator[None]:
+        """Be the only process and thread that fetches a content; `on_wait` is called once when another does."""
+        with self._lock(_key(recipe, name, expected), on_wait):
+            yield
+
+    @contextmanager
+    def _lock(self, key: str, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+        folder = self.folder / ".locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / key)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            on_wait()
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def remembered(self, recipe: str) -> dict[str, str]:
+        """Return the SHA-256 of a recipe's files as they were first fetched, by name; FetchError if that is damaged."""
+        path = self.path(recipe, REMEMBERED)
+        if not path.is_file():
+            return {}
+        try:
+            digests = json.loads(path.read_text("utf-8"))
+        except ValueError:
+            digests = None
+        if not isinstance(digests, dict) or not all(isinstance(one, str) for one in digests.values()):
+            raise FetchError(
+                f"{path} is damaged: the digests of unpinned files cannot be read from it",
+                hint="write their sha256 into the recipe, or delete that file to trust what is fetched next",
+            )
+        return digests
+
+    def remember(self, recipe: str, name: str, sha256: str) -> None:
+        """Note the digest of a recipe's file."""
+        with self._lock(hashlib.sha256(recipe.encode()).hexdigest()[:32]):
+            write_json(self.path(recipe, REMEMBERED), self.remembered(recipe) | {name: sha256})
+
+
+def _key(recipe: str, name: str, expected: Expected) -> str:
+    """Return a name for a content: its digest, else one made from what the file is called."""
+    decided = expected.digests
+    return (
+        next(iter(decided.values())) if decided else hashlib.sha256(f"{recipe}/{name}".encode()).hexdigest()
+    )

@@ -1,0 +1,54 @@
+"""Whether a file has room on the disk, said in bytes when it has not."""
+
+import errno
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from ssdconvert.errors import FetchError
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def available(folder: Path) -> int:
+    """Return how many bytes one more file can have: the free space, or this process's limit of a file's size."""
+    free = shutil.disk_usage(folder).free
+    if sys.platform == "win32":
+        return free
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    return free if limit == resource.RLIM_INFINITY else min(free, limit)
+
+
+def refuse_without_room(folder: Path, needed: int, name: str) -> None:
+    """Raise FetchError unless `needed` more bytes fit into a folder."""
+    if needed > available(folder):
+        raise no_room(folder, needed, name)
+
+
+def no_room(folder: Path, needed: int | None, name: str) -> FetchError:
+    """Return the failure of a disk that is full, or nearly so; `needed` more bytes, None where nobody knows."""
+    wanted = "more room" if needed is None else f"{needed} bytes more ({needed / 1e6:.1f} MB)"
+    free = available(folder)
+    return FetchError(
+        f"{name} does not fit on the disk: it needs {wanted}, "
+        f"available are {free} bytes ({free / 1e6:.1f} MB) in {folder}",
+        hint="make room (`ssdconvert cache prune` removes what nobody uses), or give another folder with --cache; "
+        "what arrived is kept, and the next run goes on from there",
+    )
+
+
+def is_full(error: OSError) -> bool:
+    """Whether writing failed for want of space: the disk's, a quota, or a limit of the size of files."""
+    return error.errno in FULL
+
+
+def link_or_nothing(existing: Path, new: Path) -> bool:
+    """Give a file one more name; False where the file system cannot, or the name is taken."""
+    try:
+        os.link(existing, new)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,46 @@
+"""What is said when a file could not be had: what was expected, what was tried, and how to get it by hand."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from ssdconvert.errors import FetchError
+from ssdconvert.fetching.addresses import is_web, origins, shown
+from ssdconvert.fetching.expected import Expected
+from ssdconvert.fetching.options import FetchOptions
+from ssdconvert.recipe import Recipe
+from ssdconvert.recipe_source import File
+
+
+def not_had(
+    recipe: Recipe,
+    file: File,
+    expected: Expected,
+    target: Path,
+    tried: Sequence[tuple[str, str]],
+    options: FetchOptions,
+) -> FetchError:
+    """Return the failure to fetch a file; `tried` are addresses, each with what is wrong there."""
+    told = [f"{shown(address)}: {reason}" for address, reason in tried] or [
+        "there is nowhere to fetch it from"
+    ]
+    lines = [f"{file.name} of {recipe.name} could not be had", *(f"  {line}" for line in told)]
+    lines += [f"  expected: {expected.told}", f"  target: {target}"]
+    return FetchError("\n".join(lines), hint=_hint(recipe, file, target, options))
+
+
+def by_hand(url: str, target: Path) -> str:
+    """Return the command line that fetches a URL to where it is looked for."""
+    return (
+        f"curl --fail --location --create-dirs --output {shlex.quote(str(target))} {shlex.quote(shown(url))}"
+    )
+
+
+def _hint(recipe: Recipe, file: File, target: Path, options: FetchOptions) -> str:
+    web = [url for url in (*file.urls, *origins(recipe, file, options.mirror)) if is_web(url)]
+    place = f"put it at {target}, or at MIRROR/{recipe.name}/{file.name} and give --mirror MIRROR"
+    if not web:
+        return place
+    if options.offline:
+        return f"drop --offline, or {place}"
+    return f"fetch it by hand and run the same command again; it is checked all the same:\n  {by_hand(web[0], target)}"

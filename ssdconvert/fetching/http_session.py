@@ -1,0 +1,103 @@
+"""One request to a server: proxies, .netrc, tokens, redirects, and what its failures mean.
+
+Proxies, certificates and .netrc are those of the environment, as `requests` reads them. A bearer token for one
+host is SSDCONVERT_TOKEN_HOST, the host in capitals, '.' written '_' and '-' written '__', so that no two hosts share
+a name: SSDCONVERT_TOKEN_MODELS_EXAMPLE_COM. It goes to that host alone, and never over plain HTTP, but to
+this machine.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from ssdconvert import __version__
+from ssdconvert.fetching import Unavailable
+from ssdconvert.fetching.patience import Patience, retry_after
+from ssdconvert.url_secrets import HIDDEN, redacted
+
+if TYPE_CHECKING:
+    import requests
+
+TOKEN = "SSDCONVERT_TOKEN_"
+TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
+MOST_REDIRECTS = 10
+THIS_MACHINE = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1")
+
+
+@contextmanager
+def opened(url: str, headers: Mapping[str, str], patience: Patience) -> Iterator["requests.Response"]:
+    """Ask for a URL and give the response, its body unread; Unavailable for whatever goes wrong in the block."""
+    import requests
+    import urllib3
+
+    asked = {"Accept-Encoding": "identity", "User-Agent": f"ssdconvert/{__version__}", **headers}
+    try:
+        with requests.Session() as session:
+            session.max_redirects = MOST_REDIRECTS
+            response = session.get(
+                url,
+                headers=asked,
+                auth=_authorisation(url),
+                stream=True,
+                timeout=(patience.connect_timeout, patience.timeout),
+            )
+            with response:
+                _refuse_failure(response)
+                yield response
+    except requests.TooManyRedirects as error:
+        raise Unavailable(f"redirects more than {MOST_REDIRECTS} times, perhaps in a loop") from error
+    except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL, UnicodeError) as error:
+        raise Unavailable(f"leads to an address that is none: {plain_reason(error)}") from error
+    except requests.exceptions.SSLError as error:
+        raise Unavailable(f"no secure connection: {plain_reason(error)}") from error
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        raise Unavailable(plain_reason(error), transient=True) from error
+
+
+def token_variable(host: str) -> str:
+    """Return the environment variable that holds the bearer token of a host."""
+    return TOKEN + host.upper().replace("-", "__").replace(".", "_").replace(":", "_")
+
+
+def plain_reason(error: BaseException) -> str:
+    """Return the innermost reason of a chain of network errors, which is the telling one, without secrets."""
+    while isinstance(error.__cause__ or error.__context__, Exception):
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    told = redacted(str(error) or type(error).__name__)
+    for name, token in os.environ.items():
+        if name.startswith(TOKEN) and token:
+            told = told.replace(token, HIDDEN)
+    return told
+
+
+def _authorisation(url: str) -> "requests.auth.AuthBase | None":
+    """Return what adds the host's token to a request; None leaves it to .netrc."""
+    import requests
+
+    host = urlsplit(url).hostname or ""
+    token = os.environ.get(token_variable(host))
+    if not token or not (url.lower().startswith("https:") or THIS_MACHINE.fullmatch(host)):
+        return None
+
+    class Bearer(requests.auth.AuthBase):
+        def __call__(self, request: "requests.PreparedRequest") -> "requests.PreparedRequest":
+            request.headers["Authorization"] = f"Bearer {token}"
+            return request
+
+    return Bearer()
+
+
+def _refuse_failure(response: "requests.Response") -> None:
+    """Raise Unavailable for a status that is not a success; 416 is left to who asked for a range."""
+    status = response.status_code
+    if response.ok or status == 416:
+        return
+    told = f"HTTP {status} {response.reason or ''}".strip()
+    if status in (401, 403, 407):
+        host = urlsplit(response.url).hostname or ""
+        told += f" (a token for {host} is read from {token_variable(host)}, a password from .netrc)"
+    wait = retry_after(response.headers.get("Retry-After")) if status in TRANSIENT else None
+    raise Unavailable(told, transient=status in TRANSIENT, wait=wait)
