@@ -9,6 +9,7 @@ from pydantic import StringConstraints as Text
 
 from ssdconvert.labels import LABEL_LISTS
 from ssdconvert.recipe_problems import MEANING_OF_PATTERN
+from ssdconvert.url_secrets import without_secrets
 
 NAME, SHA256, SHA384, WEB_URL, FILE_URL = MEANING_OF_PATTERN
 
@@ -69,7 +70,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Tolerance = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Divisor = Annotated[Number, AfterValidator(_non_zero)]
 Count = Annotated[int, Field(ge=1)]
-Url = Annotated[str, Text(pattern=FILE_URL), AfterValidator(package_path)]
+Url = Annotated[str, Text(pattern=FILE_URL), AfterValidator(package_path), AfterValidator(without_secrets)]
 Precision = Literal["FP32", "FP16", "INT8"]
 LabelList = Annotated[str, AfterValidator(_label_list), Field(json_schema_extra={"enum": list(LABEL_LISTS)})]
 NetworkOptions = Annotated[Mapping[str, int | float | str], AfterValidator(no_classes)]

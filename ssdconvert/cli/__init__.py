@@ -5,7 +5,6 @@ nothing else. Nothing heavy is imported before a command needs it.
 """
 
 import json
-import logging
 import sys
 import traceback
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from ssdconvert.cli.build import build_command, convert_command, export_command
 from ssdconvert.cli.detect import detect_command
 from ssdconvert.cli.doctor import doctor_command
 from ssdconvert.cli.fetch import fetch_command
+from ssdconvert.cli.log import HANDLER, echo_event, log_to_stderr
 from ssdconvert.cli.options import color_wanted
 from ssdconvert.cli.recipes import list_command, schema_command, show_command
 from ssdconvert.cli.toolchain import toolchain_group
@@ -65,13 +65,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     verbose = "-v" in given or "--verbose" in given
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING, stream=sys.stderr)
+    log_to_stderr(given)
 
     def tell(stage: str, message: str, hint: str, code: int, traced: bool = verbose) -> NoReturn:
         """Print a failure in the form that was asked for, and exit."""
+        document = error_document(stage, message, hint, code)
         if "--json" in given:
-            document = error_document(stage, message, hint, code)
             click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        elif HANDLER.as_json:
+            echo_event("error", document)
         else:
             color = color_wanted(_color_options(given))
             click.echo(click.style(f"error[{stage}]: ", fg="red", bold=True) + message, err=True, color=color)

@@ -1,12 +1,14 @@
 """`build`, `export`, `convert`: run the stages of recipes, up to the end or up to one of them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ssdconvert.api import machines_asked_for, named_devices
+from ssdconvert.cli.fetch_progress import fetch_progress
 from ssdconvert.cli.options import (
     Settings,
     bake_option,
@@ -162,13 +164,16 @@ def run_recipe(
         bake=bake,
     )
     settings.progress(f"{entry.recipe.name}: {entry.recipe.title}")
-    return build(
-        entry,
-        options,
-        until,
-        on_stage=lambda stage: settings.progress(stage_line(stage, settings.verbose)),
-        on_wait=lambda: settings.progress(f"  waiting: another process builds in {options.output}"),
-    )
+    with fetch_progress(settings) as tell:
+        return build(
+            entry,
+            replace(options, fetch=replace(fetching, tell=tell)),
+            until,
+            on_stage=lambda stage: settings.event(
+                "stage", stage_line(stage, settings.verbose), {"recipe": entry.recipe.name, **stage.to_json()}
+            ),
+            on_wait=lambda: settings.progress(f"  waiting: another process builds in {options.output}"),
+        )
 
 
 def raise_unless_right(

@@ -2,7 +2,6 @@
 
 import functools
 import json
-import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from ssdconvert.cli.log import FORMATS, echo_event, set_log
 
 TERMINAL, CHANNELS = ("auto", "always", "never"), ("rgb", "bgr")
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -23,6 +24,7 @@ class Settings:
     quiet: bool
     verbose: bool
     color: bool | None
+    log_json: bool = False
 
     def result(self, text: str, document: Any) -> None:
         """Print a result on stdout: the document with --json, else the text."""
@@ -33,7 +35,15 @@ class Settings:
 
     def progress(self, text: str) -> None:
         """Print a line of progress on stderr."""
-        if not self.quiet:
+        self.event("message", text, {"message": text.strip()})
+
+    def event(self, event: str, text: str, document: dict[str, Any]) -> None:
+        """Print on stderr what happened: as text, or as a document with --log-format json."""
+        if self.quiet:
+            return
+        if self.log_json:
+            echo_event(event, document)
+        else:
             click.echo(text, err=True, color=self.color)
 
 
@@ -63,11 +73,16 @@ def _with_settings(command: Command) -> Command:
     @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else there.")
     @click.option("-q", "--quiet", is_flag=True, help="Only errors and the exit code.")
     @click.option("-v", "--verbose", is_flag=True, help="More on stderr; a traceback with an error.")
+    @click.option(
+        "--log-format", type=click.Choice(FORMATS), default="text", show_default=True,
+        help="Of progress and warnings on stderr; json: one object a line.",
+    )  # fmt: skip
     @functools.wraps(command)
-    def wrapped(as_json: bool, quiet: bool, verbose: bool, **others: Any) -> Any:
-        logging.getLogger().setLevel(logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING)
+    def wrapped(as_json: bool, quiet: bool, verbose: bool, log_format: str, **others: Any) -> Any:
+        log_json = log_format == "json"
+        set_log(quiet, verbose, log_json)
         told = others.get("colors") or (others.pop("color", "auto"),)
-        settings = Settings(as_json, quiet, verbose, color_wanted(told))
+        settings = Settings(as_json, quiet, verbose, color_wanted(told), log_json)
         return command(settings=settings, **others)
 
     return wrapped  # type: ignore[return-value]
@@ -132,7 +147,7 @@ def settings_options(command: Command) -> Command:
 
 
 def fetch_options(command: Command) -> Command:
-    """Add --mirror, --offline, --locked and --cache; the command gets them as `fetching`."""
+    """Add --mirror, --offline, --locked, --retries, --timeout and --cache; the command gets them as `fetching`."""
 
     @cache_option
     @click.option(
@@ -140,13 +155,31 @@ def fetch_options(command: Command) -> Command:
     )
     @click.option("--offline", is_flag=True, envvar="SSDCONVERT_OFFLINE", help="Never use the network.")
     @click.option("--locked", is_flag=True, help="Refuse files for which the recipe has no digest.")
+    @click.option(
+        "--retries", type=click.IntRange(0, 100), default=3, show_default=True,
+        help="How often in a row an address may fail before the next is tried.",
+    )  # fmt: skip
+    @click.option(
+        "--timeout", type=click.FloatRange(0, 3600, min_open=True), default=30.0, show_default=True, metavar="SECONDS",
+        help="How long a server may send nothing.",
+    )  # fmt: skip
     @functools.wraps(command)
-    def wrapped(cache: Path, mirror: str | None, offline: bool, locked: bool, **others: Any) -> Any:
+    def wrapped(
+        cache: Path,
+        mirror: str | None,
+        offline: bool,
+        locked: bool,
+        retries: int,
+        timeout: float,
+        **others: Any,
+    ) -> Any:
         from ssdconvert.fetching.options import FetchOptions
+        from ssdconvert.fetching.patience import Patience
 
         if mirror and "://" not in mirror:
             mirror = os.path.expanduser(mirror)
-        return command(fetching=FetchOptions(cache, mirror, offline, locked), **others)
+        patience = Patience(retries + 1, timeout)
+        return command(fetching=FetchOptions(cache, mirror, offline, locked, patience), **others)
 
     return wrapped  # type: ignore[return-value]
 

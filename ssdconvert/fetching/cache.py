@@ -10,6 +10,7 @@ A file gets its names by `link`, which is atomic, after it was checked: a proces
 a partial file or a whole one. Whoever takes a file from the cache digests it again.
 """
 
+import glob
 import hashlib
 import json
 import os
@@ -52,21 +53,21 @@ class Cache:
         content = content_of(path, expected.algorithms)
         return None if expected.problem(content) else (path, content)
 
-    def find_content(self, recipe: str, name: str, expected: Expected) -> tuple[Path, Content] | None:
-        """Return a recipe's file if its content is there as another recipe's; it gets its name here, too."""
-        path = self.path(recipe, name)
-        for algorithm, digest in expected.digests.items():
-            known = self.content_path(algorithm, digest)
-            if not known.is_file():
-                continue
-            content = content_of(known, expected.algorithms)
-            if expected.problem(content):
-                known.unlink()  # damaged
-            else:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                if link_or_nothing(known, path):
-                    return path, content
+    def find_content(self, name: str, expected: Expected) -> tuple[Path, Content] | None:
+        """Return a file with the digests that decide, whichever recipe it is of; nothing is written."""
+        known = [self.content_path(algorithm, digest) for algorithm, digest in expected.digests.items()]
+        by_name = sorted(self.folder.glob(f"*/{glob.escape(name)}")) if known else []  # put there by hand
+        for path in (path for path in [*known, *by_name] if path.is_file()):
+            content = content_of(path, expected.algorithms)
+            if not expected.problem(content):
+                return path, content
         return None
+
+    def name_for(self, path: Path, recipe: str, name: str) -> Path | None:
+        """Give a file in the cache one more recipe's name; None where the file system cannot."""
+        named = self.path(recipe, name)
+        named.parent.mkdir(parents=True, exist_ok=True)
+        return named if link_or_nothing(path, named) else None
 
     def adopt(self, partial: Partial, recipe: str, name: str, content: Content) -> Path:
         """Give a checked file its names, the recipe's first, and forget that it was partial."""
@@ -82,7 +83,8 @@ class Cache:
         """Let other recipes find a file by its digests."""
         for algorithm, digest in content.digests.items():
             known = self.content_path(algorithm, digest)
-            if not known.exists():
+            if not known.exists() or not known.samefile(path):
+                known.unlink(missing_ok=True)  # damaged, else it would have been used
                 known.parent.mkdir(parents=True, exist_ok=True)
                 link_or_nothing(path, known)
 

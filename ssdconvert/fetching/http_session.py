@@ -8,6 +8,7 @@ this machine.
 
 import os
 import re
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -66,11 +67,19 @@ def plain_reason(error: BaseException) -> str:
     """Return the innermost reason of a chain of network errors, which is the telling one, without secrets."""
     while isinstance(error.__cause__ or error.__context__, Exception):
         error = error.__cause__ or error.__context__  # type: ignore[assignment]
-    told = redacted(str(error) or type(error).__name__)
+    told = redacted(_words(error))
     for name, token in os.environ.items():
         if name.startswith(TOKEN) and token:
             told = told.replace(token, HIDDEN)
     return told
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, socket.gaierror):
+        return f"the host was not found ({error.strerror})"
+    if isinstance(error, TimeoutError):
+        return "the server sent nothing in time"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _authorisation(url: str) -> "requests.auth.AuthBase | None":

@@ -79,10 +79,13 @@ class OneFile:
                     "the cached %s is not what is expected: set aside, and fetched again", self._target
                 )
                 self._cache.set_aside(self._target, *names)
-            shared = self._cache.find_content(*names, expected)
-            if shared:
-                return self._remembered(expected, *shared, "cache")
-            return self._first_that_works(expected)
+            return self._shared(expected) or self._first_that_works(expected)
+
+    def _shared(self, expected: Expected) -> Fetched | None:
+        """Return the file if the cache has its content as another recipe's."""
+        found = self._cache.find_content(self.file.name, expected)
+        path = self._cache.name_for(found[0], self.recipe.name, self.file.name) if found else None
+        return self._remembered(expected, path, found[1], "cache") if found and path else None
 
     def _first_that_works(self, expected: Expected) -> Fetched:
         tried: list[tuple[str, str]] = []

@@ -36,6 +36,8 @@ def fetch_all(wanted: Sequence[tuple[Recipe, File]], options: FetchOptions) -> l
 
     All are tried before FetchError tells of those that cannot be had.
     """
+    for recipe, file in wanted:
+        options.tell(Event("queued", recipe.name, file.name, total=file.size))
     ended = _together([OneFile(recipe, file, options) for recipe, file in wanted], options.jobs)
     for end in ended:
         if isinstance(end, Exception) and not isinstance(end, FetchError):
@@ -91,12 +93,12 @@ def fetch_if_near(recipe: Recipe, file: File, options: FetchOptions) -> Fetched 
     if options.mirror and is_web(options.mirror):
         options = replace(options, mirror=None)
     near = file.model_copy(update={"urls": tuple(_elsewhere(file, options))})
-    at_hand = [Path(options.cache) / recipe.name / file.name]
+    cache = Cache(options.cache)
+    at_hand = [cache.path(recipe.name, file.name)]
     if options.mirror:
         at_hand.append(local_path(in_mirror(options.mirror, recipe.name, file.name)))
-    expected = expected_of(file, None)
-    shared = [Cache(options.cache).content_path(*one) for one in expected.digests.items()]
-    if not near.urls and not any(path.is_file() for path in [*at_hand, *shared]):
+    there = bool(near.urls) or any(path.is_file() for path in at_hand)
+    if not there and not cache.find_content(file.name, expected_of(file, None)):
         return None
     return fetch(recipe, options, [near])[0]
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import http.server
+import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 
 from ssdconvert.errors import FetchError
 from ssdconvert.fetching.options import FetchOptions
+from ssdconvert.fetching.patience import Patience
 from ssdconvert.recipe import Recipe
 from ssdconvert.recipe_source import File
 from ssdconvert.resources import package_file
@@ -65,12 +67,13 @@ def recipe(tiny_recipe: Any, **file: Any) -> Recipe:
 
 
 def options(tmp_path: Path, **changes: Any) -> FetchOptions:
-    return FetchOptions(tmp_path / "cache", **changes)
+    quick = Patience(attempts=2, timeout=2, first_pause=0.01)
+    return FetchOptions(tmp_path / "cache", patience=quick, **changes)
 
 
 def names_in_cache(tmp_path: Path) -> list[str]:
     folder = tmp_path / "cache" / "tiny"
-    return sorted(path.name for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+    return sorted(path.name for path in folder.rglob("*") if path.is_file() and path.name != "lock.json")
 
 
 @pytest.fixture
@@ -124,20 +127,43 @@ def test_files_and_the_package_are_sources_too(tmp_path: Path, tiny_recipe: Any)
 @pytest.mark.parametrize(
     ("pinned", "message"),
     [
-        ({"size": 5}, f"expected 5 bytes, got {len(CONTENT)}"),
+        ({"size": 5}, "expected 5 bytes, got 128 kB \\(128000 bytes\\)"),
         ({"sha256": "0" * 64}, f"expected sha256 {'0' * 64}, got {SHA256}"),
         ({"sha384": "0" * 96}, f"expected sha384 {'0' * 96}, got {SHA384}"),
         ({"sha256": SHA256, "sha384": "1" * 96}, "expected sha384"),
     ],
 )
-def test_another_file_is_kept_aside_and_not_used(
+def test_another_file_is_not_used(
     tmp_path: Path, tiny_recipe: Any, mirror_folder: Path, pinned: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(FetchError, match=message) as caught:
         fetch(recipe(tiny_recipe, **pinned), options(tmp_path, mirror=str(mirror_folder)))
     assert caught.value.exit_code == 3
-    assert "m.pth.rejected" in caught.value.hint
+    assert f"target: {tmp_path / 'cache' / 'tiny' / 'm.pth'}" in caught.value.message
+    assert names_in_cache(tmp_path) == []
+
+
+def test_another_file_from_the_web_is_kept_aside(tmp_path: Path, tiny_recipe: Any, server: Server) -> None:
+    server.pages["/m.pth"] = (200, CONTENT)
+    url = f"{server.url}/m.pth"
+    with pytest.raises(FetchError, match=f"expected sha256 {'0' * 64}, got {SHA256}") as caught:
+        fetch(recipe(tiny_recipe, urls=[url], sha256="0" * 64), options(tmp_path))
+    target = tmp_path / "cache" / "tiny" / "m.pth"
+    assert f"kept as {target}.rejected and not used" in caught.value.message
+    assert f"curl --fail --location --create-dirs --output {target} {url}" in caught.value.hint
     assert names_in_cache(tmp_path) == ["m.pth.rejected"]
+    assert server.asked == ["/m.pth"]
+
+
+def test_a_wrong_file_at_one_address_does_not_hide_the_right_one_at_the_next(
+    tmp_path: Path, tiny_recipe: Any, server: Server, mirror_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (mirror_folder / "tiny" / "m.pth").write_bytes(b"wrong")
+    server.pages["/m.pth"] = (200, CONTENT)
+    wanted = recipe(tiny_recipe, urls=[f"{server.url}/m.pth"], sha256=SHA256)
+    (fetched,) = fetch(wanted, options(tmp_path, mirror=str(mirror_folder)))
+    assert fetched.origin == f"{server.url}/m.pth"
+    assert "is not the file that the recipe names" in caplog.text
 
 
 def test_a_web_page_is_called_one(tmp_path: Path, tiny_recipe: Any, server: Server) -> None:
@@ -148,10 +174,10 @@ def test_a_web_page_is_called_one(tmp_path: Path, tiny_recipe: Any, server: Serv
 
 def test_more_than_was_promised_is_not_taken(tmp_path: Path, tiny_recipe: Any, server: Server) -> None:
     server.pages["/m.pth"] = (200, b"x" * 50_000_000)
-    with pytest.raises(FetchError, match="expected 10 bytes"):
+    with pytest.raises(FetchError, match=r"expected 10 bytes, got .*50 MB") as caught:
         fetch(recipe(tiny_recipe, urls=[f"{server.url}/m.pth"], size=10), options(tmp_path))
-    (rejected,) = (tmp_path / "cache" / "tiny").glob("*.rejected")
-    assert rejected.stat().st_size < 5_000_000
+    assert f"{server.url}/m.pth" in caught.value.message
+    assert sum(path.stat().st_size for path in (tmp_path / "cache").rglob("*") if path.is_file()) < 1000
 
 
 @pytest.mark.parametrize("status", [403, 404, 500, 503])
@@ -182,6 +208,7 @@ def test_an_unpinned_file_is_remembered(tmp_path: Path, tiny_recipe: Any, mirror
     wanted = recipe(tiny_recipe)
     (first,) = fetch(wanted, options(tmp_path, mirror=str(mirror_folder)))
     assert not first.pinned
+    shutil.rmtree(tmp_path / "cache" / ".files")
     first.path.unlink()
     (mirror_folder / "tiny" / "m.pth").write_bytes(b"something else")
     with pytest.raises(FetchError, match=f"expected sha256 {SHA256}"):
@@ -246,7 +273,7 @@ def test_a_refused_or_broken_connection_falls_through_to_the_next_url(
         whole = f"{server.url}/m.pth"
         (fetched,) = fetch(recipe(tiny_recipe, urls=[dead, broken, whole]), options(tmp_path))
     assert (fetched.origin, fetched.sha256) == (whole, SHA256)
-    assert names_in_cache(tmp_path) == ["lock.json", "m.pth"]
+    assert names_in_cache(tmp_path) == ["m.pth"]
 
 
 def test_a_wrong_file_does_not_poison_the_cache(
@@ -257,7 +284,7 @@ def test_a_wrong_file_does_not_poison_the_cache(
     (mirror_folder / "tiny" / "deep" / "m.pth").write_bytes(b"wrong")
     with pytest.raises(FetchError):
         fetch(wanted, options(tmp_path, mirror=str(mirror_folder)))
-    assert (tmp_path / "cache" / "tiny" / "deep" / "m.pth.rejected").read_bytes() == b"wrong"
+    assert names_in_cache(tmp_path) == []
     with pytest.raises(FetchError, match="nowhere to fetch it from"):
         fetch(wanted, options(tmp_path))
     (mirror_folder / "tiny" / "deep" / "m.pth").write_bytes(CONTENT)
@@ -276,7 +303,7 @@ def test_an_unpinned_file_that_was_put_into_the_cache_is_remembered_too(
     target.write_bytes(b"something else")
     with pytest.raises(FetchError, match="could not be had"):
         fetch(recipe(tiny_recipe), options(tmp_path))
-    assert names_in_cache(tmp_path) == ["lock.json", "m.pth.rejected"]
+    assert names_in_cache(tmp_path) == ["m.pth.rejected"]
 
 
 # --- evidence: taken where it is near, never downloaded
@@ -331,10 +358,10 @@ def test_evidence_in_a_mirror_is_checked_and_cached(tmp_path: Path, tiny_recipe:
 @pytest.mark.parametrize("pinned", [{"sha256": "0" * 64}, {"sha384": "0" * 96}, {"size": 5}])
 def test_wrong_evidence_in_a_mirror_is_an_error(tmp_path: Path, tiny_recipe: Any, pinned: Any) -> None:
     mirror = in_mirror(tmp_path)
-    with pytest.raises(FetchError, match=r"is not the recorded\.tar\.gz that tiny names") as caught:
+    with pytest.raises(FetchError, match="is not the file that the recipe names") as caught:
         fetch_if_near(recipe(tiny_recipe), evidence(**pinned), options(tmp_path, mirror=str(mirror)))
     assert caught.value.exit_code == 3
-    assert names_in_cache(tmp_path) == ["recorded.tar.gz.rejected"]
+    assert names_in_cache(tmp_path) == []
 
 
 def test_unpinned_evidence_is_remembered_and_refused_by_locked(tmp_path: Path, tiny_recipe: Any) -> None:
@@ -342,6 +369,7 @@ def test_unpinned_evidence_is_remembered_and_refused_by_locked(tmp_path: Path, t
     assert fetch_if_near(recipe(tiny_recipe), evidence(), options(tmp_path, mirror=mirror)) is not None
     with pytest.raises(FetchError, match="unpinned"):
         fetch_if_near(recipe(tiny_recipe), evidence(), options(tmp_path, mirror=mirror, locked=True))
+    shutil.rmtree(tmp_path / "cache" / ".files")
     (tmp_path / "cache" / "tiny" / "recorded.tar.gz").unlink()
     (tmp_path / "mirror" / "tiny" / "recorded.tar.gz").write_bytes(b"another")
     with pytest.raises(FetchError, match=f"expected sha256 {SHA256}"):
