@@ -56,6 +56,11 @@ class Expected:
         return ("sha256", "sha384") if self.sha384 else ("sha256",)
 
     @property
+    def meant(self) -> str:
+        """Which file it is, in words."""
+        return "the file that was fetched first" if self.remembered else "the file that the recipe names"
+
+    @property
     def told(self) -> str:
         """What is expected, in words."""
         parts = [f"{self.size} bytes"] if self.size is not None else []

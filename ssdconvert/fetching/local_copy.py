@@ -25,7 +25,7 @@ def copied(source: Path, target: Path, expected: Expected, progress: Callable[[i
     with opened:
         if expected.size not in (None, size):
             told = f"expected {expected.size} bytes, got {bytes_text(size)}"
-            raise WrongFile(f"is not the file that the recipe names: {told}")
+            raise WrongFile(f"is not {expected.meant}: {told}")
         refuse_without_room(target.parent, size, source.name)
         with DigestedFile(target, expected.algorithms) as file:
             while block := _read(opened):

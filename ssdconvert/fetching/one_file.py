@@ -89,18 +89,20 @@ class OneFile:
 
     def _first_that_works(self, expected: Expected) -> Fetched:
         tried: list[tuple[str, str]] = []
+        names = self.recipe.name, self.file.name
         for origin in origins(self.recipe, self.file, self.options.mirror):
-            partial = self._cache.partial(self.recipe.name, self.file.name, expected, copy=not is_web(origin))
+            partial = self._cache.partial(*names, expected, copy=not is_web(origin))
             try:
                 content = self._content(origin, partial, expected)
                 self._refuse_another(origin, partial, content, expected)
             except (Unavailable, WrongFile) as error:
                 tried.append((origin, str(error)))
+                if isinstance(error, WrongFile):
+                    log.warning("%s: %s: %s", self.file.name, shown(origin), error)
                 self._tell("refused", shown(origin), reason=str(error))
                 continue
-            path = self._cache.adopt(partial, self.recipe.name, self.file.name, content)
-            if tried:
-                log.warning("%s comes from %s: %s gave %s", self.file.name, shown(origin), *_shown(tried[0]))
+            path = self._cache.adopt(partial, *names, content)
+            self._cache.partial(*names, expected, copy=False).discard()  # what a server gave earlier
             return self._remembered(expected, path, content, shown(origin))
         raise not_had(self.recipe, self.file, expected, self._target, tried, self.options)
 
@@ -128,7 +130,7 @@ class OneFile:
             rejected = self._cache.set_aside(partial.path, self.recipe.name, self.file.name)
             kept = f"; kept as {rejected} and not used"
         partial.discard()
-        raise WrongFile(f"is not the file that the recipe names: {problem}{kept}")
+        raise WrongFile(f"is not {expected.meant}: {problem}{kept}")
 
     def _remembered(self, expected: Expected, path: Path, content: Content, origin: str) -> Fetched:
         """Return a file that is in the cache, its digest noted if it is the first."""
@@ -137,8 +139,9 @@ class OneFile:
             try:
                 self._cache.share(path, content)
                 self._cache.remember(*names, sha256)
-            except OSError as error:
-                log.warning("the digest of %s cannot be remembered: %s", path, error)
+            except OSError as error:  # a cache to read only
+                if not expected.pinned:
+                    log.warning("the digest of %s cannot be remembered: %s", path, error)
             if not expected.pinned:
                 log.warning(
                     "%s of %s is unpinned: it is taken on trust, and remembered. To pin it, write into the recipe: "
@@ -151,8 +154,3 @@ class OneFile:
     ) -> None:
         total = self.file.size if total is None else total
         self.options.tell(Event(kind, self.recipe.name, self.file.name, origin, done, total, reason))
-
-
-def _shown(tried: tuple[str, str]) -> tuple[str, str]:
-    address, reason = tried
-    return shown(address), reason
