@@ -26,7 +26,7 @@ def local_path(address: str) -> Path:
 
 def shown(address: str) -> str:
     """Return an address for people, logs and manifests: without user, password and tokens."""
-    return redacted(address) if is_web(address) else address
+    return redacted(address) if "://" in address else address
 
 
 def in_mirror(mirror: str, recipe: str, name: str) -> str:

@@ -6,8 +6,8 @@
     CACHE/.partial/            what has not arrived whole, each part with where it came from
     CACHE/.locks/              one lock for each content, held while it is fetched; left behind, empty
 
-A file gets its names by `link`, which is atomic, after it was checked: a process that dies at any moment leaves
-a partial file or a whole one. Whoever takes a file from the cache digests it again.
+A file gets its names by renaming and linking, which are atomic, after it was checked: a process that dies at any
+moment leaves a partial file or a whole one. Whoever takes a file from the cache digests it again.
 """
 
 import glob
@@ -24,8 +24,7 @@ from ssdconvert.errors import FetchError
 from ssdconvert.fetching.digested_file import content_of
 from ssdconvert.fetching.disk_space import link_or_nothing
 from ssdconvert.fetching.expected import Content, Expected
-from ssdconvert.fetching.partial import Partial
-from ssdconvert.workspace import write_json
+from ssdconvert.fetching.partial import Partial, write_note
 
 REMEMBERED = "lock.json"
 REJECTED = ".rejected"
@@ -73,8 +72,7 @@ class Cache:
         """Give a checked file its names, the recipe's first, and forget that it was partial."""
         path = self.path(recipe, name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not link_or_nothing(partial.path, path):
-            os.replace(partial.path, path)  # a file system without hard links
+        os.replace(partial.path, path)
         self.share(path, content)
         partial.discard()
         return path
@@ -143,7 +141,7 @@ class Cache:
     def remember(self, recipe: str, name: str, sha256: str) -> None:
         """Note the digest of a recipe's file."""
         with self._lock(hashlib.sha256(recipe.encode()).hexdigest()[:32]):
-            write_json(self.path(recipe, REMEMBERED), self.remembered(recipe) | {name: sha256})
+            write_note(self.path(recipe, REMEMBERED), self.remembered(recipe) | {name: sha256})
 
 
 def _key(recipe: str, name: str, expected: Expected) -> str:

@@ -1,10 +1,10 @@
 """Writes a file and digests what is in it, in one pass."""
 
 import hashlib
-from collections import deque
+import threading
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from queue import Queue
 from types import TracebackType
 
 from ssdconvert.fetching.expected import SNIFFED, Content
@@ -23,8 +23,10 @@ class DigestedFile:
     def __init__(self, path: Path, algorithms: Sequence[str], keep: int = 0) -> None:
         self._hashes = {algorithm: hashlib.new(algorithm) for algorithm in algorithms}
         self._file = path.open("r+b" if keep else "wb", buffering=0)
-        self._thread = ThreadPoolExecutor(1)
-        self._waiting: deque[Future[None]] = deque()
+        self._waiting: Queue[bytes | None] = Queue(AHEAD)  # None: there is no more
+        # no thread of an executor: an interrupted program ends them, and whoever still writes would fail
+        self._thread = threading.Thread(target=self._digest_all, daemon=True)
+        self._thread.start()
         self.size = 0
         self.beginning = b""  # of what is in the file
         while self.size < keep and (block := self._file.read(min(BLOCK, keep - self.size))):
@@ -39,9 +41,8 @@ class DigestedFile:
         self._digest(block)
 
     def content(self) -> Content:
-        """Return what is in the file."""
-        while self._waiting:
-            self._waiting.popleft().result()
+        """Return what is in the file, to which nothing is written any more."""
+        self._end()
         digests = {name: digest.hexdigest() for name, digest in self._hashes.items()}
         return Content(self.size, digests, self.beginning)
 
@@ -49,13 +50,16 @@ class DigestedFile:
         self.size += len(block)
         if len(self.beginning) < SNIFFED:
             self.beginning += block[: SNIFFED - len(self.beginning)]
-        self._waiting.append(self._thread.submit(self._update, block))
-        if len(self._waiting) > AHEAD:
-            self._waiting.popleft().result()
+        self._waiting.put(block)
 
-    def _update(self, block: bytes) -> None:
-        for digest in self._hashes.values():
-            digest.update(block)
+    def _digest_all(self) -> None:
+        while (block := self._waiting.get()) is not None:
+            for digest in self._hashes.values():
+                digest.update(block)
+
+    def _end(self) -> None:
+        self._waiting.put(None)
+        self._thread.join()
 
     def __enter__(self) -> "DigestedFile":
         return self
@@ -63,7 +67,7 @@ class DigestedFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._thread.shutdown()
+        self._end()
         self._file.close()
 
 

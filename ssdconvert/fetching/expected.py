@@ -87,6 +87,8 @@ def expected_of(file: File, remembered: str | None) -> Expected:
 
 def instead(beginning: bytes) -> str:
     """Say what a file is that begins like what servers send in place of a model; else an empty string."""
+    if not beginning:
+        return "an empty file"
     start = beginning.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     return next((kind for prefix, kind in INSTEAD.items() if start.startswith(prefix)), "")
 

@@ -4,7 +4,6 @@ RFC 9110 section 14: a range is asked for with If-Range where the server named t
 Where a digest decides in the end, the rest may come from any server that has the file.
 """
 
-import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +15,17 @@ from ssdconvert.fetching.digested_file import BLOCK, DigestedFile, content_of
 from ssdconvert.fetching.disk_space import is_full, no_room, refuse_without_room
 from ssdconvert.fetching.events import Event, Kind, Tell
 from ssdconvert.fetching.expected import Content, Expected, bytes_text, instead
-from ssdconvert.fetching.http_session import opened
+from ssdconvert.fetching.http_response import (
+    chunked,
+    codings,
+    content_type,
+    is_of,
+    kind,
+    length,
+    part,
+    version,
+)
+from ssdconvert.fetching.http_session import opened, plain_reason
 from ssdconvert.fetching.partial import Partial, source_of
 from ssdconvert.fetching.patience import WORTH_ANOTHER, Patience
 
@@ -24,7 +33,7 @@ if TYPE_CHECKING:
     import requests
 
 SLOWEST = 1024  # bytes a second; below this on average for `Patience.timeout` seconds, a transfer has stalled
-RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+LARGEST = 16 << 30  # bytes of a file whose size nobody tells: more than any detector has
 
 
 @dataclass(frozen=True)
@@ -41,23 +50,24 @@ class Download:
 
     def run(self) -> Content:
         """Return what arrived, all of it; Unavailable or WrongFile where it did not."""
-        resumed = self._start() > 0
-        content = self._tried_again()
+        content, pieces = self._tried_again()
         problem = self.expected.problem(content)
-        if problem and resumed:  # the beginning may be at fault, which an earlier run left
+        if problem and pieces:  # the beginning may be at fault, which an earlier attempt or run left
             self._tell("retry", reason=f"what was here already is not its beginning: {problem}")
             self.partial.discard()
-            content = self._tried_again()
+            content, _ = self._tried_again()
         return content
 
-    def _tried_again(self) -> Content:
-        failed = 0
+    def _tried_again(self) -> tuple[Content, bool]:
+        """Return what arrived, and whether it came in pieces."""
+        failed, reached = 0, self.partial.size
         while True:
-            before = self.partial.size
             try:
                 return self._attempt()
             except Unavailable as error:
-                failed = 1 if self.partial.size - before >= WORTH_ANOTHER else failed + 1
+                failed += 1
+                if self.partial.size - reached >= WORTH_ANOTHER:
+                    failed, reached = 1, self.partial.size
                 if not error.transient or failed >= self.patience.attempts:
                     raise
                 if error.wait is not None and error.wait > self.patience.longest_wait:
@@ -66,22 +76,22 @@ class Download:
                 self._tell("retry", reason=str(error), pause=pause)
                 time.sleep(pause)
 
-    def _attempt(self) -> Content:
+    def _attempt(self) -> tuple[Content, bool]:
         start = self._start()
         if start and start == self._known_total():
-            return self._already_whole()
+            return self._already_whole(), True
         with opened(self.url, self._range(start), self.patience) as response:
             if self._ends_here(response, start):
-                return self._already_whole()
+                return self._already_whole(), True
             start, total = self._answered(response, start)
             self._refuse_early(response, total)
             if not start:
-                self.partial.begin(source_of(self.url, _validator(response), total))
+                self.partial.begin(source_of(self.url, version(response), total))
             needed = None if total is None else total - start
             if needed is not None:
                 refuse_without_room(self.partial.path.parent, needed, self.file)
             try:
-                return self._received(response, start, total)
+                return self._received(response, start, total), start > 0
             except OSError as error:
                 if is_full(error):
                     raise no_room(
@@ -101,20 +111,41 @@ class Download:
 
     def _received(self, response: "requests.Response", start: int, total: int | None) -> Content:
         """Append the body to the partial file, and return what is in it."""
+        import urllib3
+
         limit = self.expected.size if self.expected.size is not None else total
+        whole = total if chunked(response) else limit
         with DigestedFile(self.partial.path, self.expected.algorithms, start) as file:
             self._tell("started", file.size, limit)
-            for block in self._blocks(response):
-                file.write(block)
-                if file.size == len(block):
-                    self._refuse_page(response, block)
-                if limit is not None and file.size > limit:
-                    self.partial.discard()
-                    raise WrongFile(f"expected {limit} bytes, and more came")
-                self._tell("progress", file.size, limit)
-            if total is not None and file.size < total:
-                raise Unavailable(f"ended after {file.size} of {total} bytes", transient=True)
+            try:
+                for block in self._blocks(response):
+                    file.write(block)
+                    if file.size == len(block):
+                        self._refuse_page(response, block)
+                    self._refuse_more(file.size, limit)
+                    self._tell("progress", file.size, limit)
+            except urllib3.exceptions.ProtocolError as error:
+                raise self._cut(file.size, limit, error) from error
+            if whole is not None and file.size < whole:
+                raise self._cut(file.size, whole)
             return file.content()
+
+    def _refuse_more(self, size: int, limit: int | None) -> None:
+        """Raise where more comes than the file has."""
+        if size > (LARGEST if limit is None else limit):
+            self.partial.discard()
+            if limit is None:
+                raise WrongFile(
+                    f"does not say how long the file is, and more than {bytes_text(LARGEST)} came"
+                )
+            raise WrongFile(f"expected {limit} bytes, and more came")
+
+    def _cut(self, size: int, total: int | None, error: Exception | None = None) -> Unavailable:
+        """Return what a transfer comes to that ended too early; only the system's reason for that is worth reading."""
+        known = "" if total is None else f" of {total}"
+        cause = error and (error.__cause__ or error.__context__)
+        why = f": {plain_reason(cause)}" if isinstance(cause, OSError) else ""
+        return Unavailable(f"ended after {size}{known} bytes{why}", transient=True)
 
     def _blocks(self, response: "requests.Response") -> Iterator[bytes]:
         """Yield the body as it comes; Unavailable when it only trickles."""
@@ -133,9 +164,9 @@ class Download:
         source, size = self.partial.source, self.partial.size
         if source is None or (self.expected.size is not None and size > self.expected.size):
             return 0
-        return size if self.expected.decided or self._validator_here() else 0
+        return size if self.expected.decided or self._version_here() else 0
 
-    def _validator_here(self) -> str | None:
+    def _version_here(self) -> str | None:
         """Return the version of what is here, if it came from this URL and the server named it."""
         source = self.partial.source
         here = source is not None and source.address == source_of(self.url, None, None).address
@@ -149,36 +180,42 @@ class Download:
         if not start:
             return {}
         headers = {"Range": f"bytes={start}-"}
-        validator = self._validator_here()
+        validator = self._version_here()
         return headers | ({"If-Range": validator} if validator else {})
 
     def _answered(self, response: "requests.Response", start: int) -> tuple[int, int | None]:
         """Return from which byte the body goes on, and how long the file is; None where the server does not say."""
         if response.status_code not in (206, 416):
-            return 0, _length(response)
-        found = RANGE.fullmatch(response.headers.get("Content-Range", ""))
-        if response.status_code == 206 and found and int(found[1]) == start:
-            whole = None if found[3] == "*" else int(found[3])
-            if self._known_total() in (None, whole) or whole is None:
-                return start, whole if whole is not None else self._known_total()
+            return 0, length(response)
+        begins, total = part(response) or (None, None)
+        known = self._known_total() if start else self.expected.size
+        same = known in (None, total) or total is None
+        same = same and (not start or is_of(response, self._version_here()))
+        total = known if total is None else total
+        if begins == start and same and (total is not None or self.expected.decided):
+            return start, total
         told = response.headers.get("Content-Range", "no range")
         self.partial.discard()  # the next attempt asks for the whole file
         raise Unavailable(
-            f"asked for bytes {start}-, answered HTTP {response.status_code} with {told}",
+            f"asked for bytes {start}-, answered HTTP {response.status_code} with {told}"
+            f"{'' if same else ' of another version'}",
             transient=bool(start),
         )
 
     def _refuse_early(self, response: "requests.Response", total: int | None) -> None:
         """Raise where the headers tell that it is not the file, or that nobody could tell whether it came whole."""
-        expected = self.expected.size
+        expected, decided = self.expected.size, self.expected.decided
         if None not in (expected, total) and expected != total:
-            raise WrongFile(f"expected {expected} bytes, got {_kind(response, total)}")
-        if response.url.startswith("http:") and self.url.startswith("https:") and not self.expected.decided:
+            raise WrongFile(f"expected {expected} bytes, got {kind(response, total)}")
+        content, transfer = codings(response)
+        if transfer or (content and not decided):
+            raise Unavailable(f"compresses what it sends ({content or transfer}), although asked not to")
+        on_the_way = [answer.url.startswith("https:") for answer in (*response.history, response)]
+        if on_the_way[0] and not all(on_the_way) and not decided:
             raise Unavailable(
                 "redirects from https to http, and the recipe has no digest to check the file by"
             )
-        chunked = "chunked" in response.headers.get("Transfer-Encoding", "").lower()
-        if total is None and not chunked and expected is None and not self.expected.decided:
+        if total is None and not chunked(response) and expected is None and not decided:
             raise Unavailable(
                 "does not say how long the file is, nor does the recipe: a cut one could not be told from a whole one"
             )
@@ -186,11 +223,12 @@ class Download:
     def _refuse_page(self, response: "requests.Response", beginning: bytes) -> None:
         """Raise where a page, or a pointer, comes in place of the file."""
         page = instead(beginning)
-        if not page and _content_type(response) == "text/html" and beginning.lstrip().startswith(b"<"):
+        tagged = content_type(response) == "text/html" and beginning.lstrip().startswith(b"<")
+        if not page and tagged and not self.expected.decided:
             page = "a web page"
         if page:
             self.partial.discard()
-            raise WrongFile(f"got {page}: {_kind(response, _length(response))}")
+            raise WrongFile(f"got {page}: {kind(response, length(response))}")
 
     def _tell(
         self,
@@ -202,26 +240,3 @@ class Download:
     ) -> None:
         done = self.partial.size if done is None else done
         self.tell(Event(kind, self.recipe, self.file, shown(self.url), done, total, reason, pause))
-
-
-def _validator(response: "requests.Response") -> str | None:
-    """Return what If-Range takes: a strong ETag, else the date of the last change."""
-    etag = response.headers.get("ETag", "")
-    return etag if etag.startswith('"') else response.headers.get("Last-Modified")
-
-
-def _length(response: "requests.Response") -> int | None:
-    length = response.headers.get("Content-Length", "")
-    return int(length) if length.isdecimal() else None
-
-
-def _content_type(response: "requests.Response") -> str:
-    return response.headers.get("Content-Type", "").split(";")[0].strip().lower()
-
-
-def _kind(response: "requests.Response", size: int | None) -> str:
-    """Say what a server says that it sends, e.g. `text/html, 92 kB (92160 bytes)`."""
-    packed = response.headers.get("Content-Encoding", "identity")
-    parts = [_content_type(response) or "no content type"]
-    parts += [] if size is None else [bytes_text(size)]
-    return ", ".join(parts + ([f"compressed by the server ({packed})"] if packed != "identity" else []))

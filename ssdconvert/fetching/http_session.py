@@ -38,24 +38,44 @@ def opened(url: str, headers: Mapping[str, str], patience: Patience) -> Iterator
     try:
         with requests.Session() as session:
             session.max_redirects = MOST_REDIRECTS
-            response = session.get(
-                url,
-                headers=asked,
-                auth=_authorisation(url),
-                stream=True,
-                timeout=(patience.connect_timeout, patience.timeout),
-            )
-            with response:
+            with _answered(session, url, asked, patience) as response:
                 _refuse_failure(response)
                 yield response
     except requests.TooManyRedirects as error:
         raise Unavailable(f"redirects more than {MOST_REDIRECTS} times, perhaps in a loop") from error
-    except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL, UnicodeError) as error:
-        raise Unavailable(f"leads to an address that is none: {plain_reason(error)}") from error
     except requests.exceptions.SSLError as error:
         raise Unavailable(f"no secure connection: {plain_reason(error)}") from error
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise Unavailable(plain_reason(error), transient=True) from error
+
+
+def _answered(
+    session: "requests.Session", url: str, headers: Mapping[str, str], patience: Patience
+) -> "requests.Response":
+    """Return the response to a request; what `requests` does not foresee becomes Unavailable too."""
+    import requests
+
+    try:
+        return session.get(
+            url,
+            headers=headers,
+            auth=_authorisation(url),
+            hooks={"response": _leave_redirect_unread},
+            stream=True,
+            timeout=(patience.connect_timeout, patience.timeout),
+        )
+    except ValueError as error:  # of requests, urllib3 and urllib alike: an address that cannot be understood
+        raise Unavailable(f"leads to an address that is none: {plain_reason(error)}") from error
+    except requests.RequestException:
+        raise
+    except OSError as error:  # a file that the environment names, such as that of the certificates
+        raise Unavailable(plain_reason(error)) from error
+
+
+def _leave_redirect_unread(response: "requests.Response", *_: object, **__: object) -> None:
+    """Close a redirect before `requests` reads all of its body, which may never end."""
+    if response.is_redirect:
+        response.raw.close()
 
 
 def token_variable(host: str) -> str:
@@ -100,9 +120,9 @@ def _authorisation(url: str) -> "requests.auth.AuthBase | None":
 
 
 def _refuse_failure(response: "requests.Response") -> None:
-    """Raise Unavailable for a status that is not a success; 416 is left to who asked for a range."""
+    """Raise Unavailable for a status that brings no file; 416 is left to who asked for a range."""
     status = response.status_code
-    if response.ok or status == 416:
+    if status in (200, 203, 206, 416):
         return
     told = f"HTTP {status} {response.reason or ''}".strip()
     if status in (401, 403, 407):

@@ -2,10 +2,10 @@
 
 import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-from ssdconvert.workspace import write_json
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Partial:
     def begin(self, source: Source) -> None:
         """Drop the bytes that are there; those that come next are from this source."""
         self.discard()
-        write_json(self._note, asdict(source))
+        write_note(self._note, asdict(source))
 
     def discard(self) -> None:
         """Remove the bytes, and then what is known of them."""
@@ -58,3 +58,10 @@ class Partial:
     @property
     def _note(self) -> Path:
         return self.path.with_name(self.path.name + ".json")
+
+
+def write_note(path: Path, document: Any) -> None:
+    """Write a JSON document atomically, under a lock: what a killed process left there is written over, not litter."""
+    temporary = path.with_name(path.name + ".new")
+    temporary.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
+    os.replace(temporary, path)

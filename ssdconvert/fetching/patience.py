@@ -31,16 +31,16 @@ class Patience:
 
 def retry_after(header: str | None) -> float | None:
     """Return the seconds that a Retry-After header asks for, as a number or a date; None where it says nothing."""
-    if header is None:
-        return None
+    if header and header.strip().isdecimal():
+        return float(header)
+    date = http_date(header)
+    return None if date is None else max(0.0, date.timestamp() - time.time())
+
+
+def http_date(header: str | None) -> datetime | None:
+    """Return the moment that a header names; None where it is no date."""
     try:
-        return max(0.0, float(int(header)))
-    except ValueError:
-        pass
-    try:
-        date = parsedate_to_datetime(header)
-    except (TypeError, ValueError):
+        date = parsedate_to_datetime(header or "")
+    except (TypeError, ValueError, OverflowError):
         return None
-    if date.tzinfo is None:
-        date = date.replace(tzinfo=timezone.utc)
-    return max(0.0, (date - datetime.fromtimestamp(time.time(), timezone.utc)).total_seconds())
+    return date if date.tzinfo else date.replace(tzinfo=timezone.utc)
