@@ -3,9 +3,11 @@
 import re
 
 HIDDEN = "***"
-_NAME = r"(?:token|secret|password|passwd|pwd|signature|sig|credential|credentials|key|apikey|auth|authorization|sas)"
-_USER = re.compile(r"(?<=://)[^/?#\s]*@")
-_QUERY = re.compile(rf"([?&](?:[\w.%-]*[_.-])?{_NAME}=)[^&#\s'\"]+", re.IGNORECASE)
+# how the names of secret parameters end: the first after anything, the second as a word of their own
+_ANYWHERE = r"[\w.%-]*(?:token|secret|password|passwd|signature|credentials?|api_?key|auth_?key|access_?key)"
+_WORD = r"(?:[\w.%-]*[_.-])?(?:pass|pwd|sig|key|jwt|hmac|auth|authorization|sas)"
+_USER = re.compile(r"(?<=://)[^/\s]*@")  # also one with `?` or `#`, which ought to be written %3F or %23
+_QUERY = re.compile(rf"([?&;](?:{_ANYWHERE}|{_WORD})=)[^&;#\s'\"]+", re.IGNORECASE)
 
 
 def redacted(text: str) -> str:

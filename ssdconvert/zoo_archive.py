@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ssdconvert.errors import ConversionError
 from ssdconvert.runners import Arrays
+from ssdconvert.safe_archive import UnsafeArchive, checked_members
 
 if TYPE_CHECKING:
     import onnx
@@ -85,12 +86,14 @@ def _members(path: Path) -> dict[PurePosixPath, bytes]:
         with path.open("rb") as file:
             unpacked = _Unpacked(path, file)
             with tarfile.open(fileobj=unpacked, mode="r|") as archive:  # type: ignore[call-overload]
-                for name, content in _read(path, archive):
+                for name, content in _read(archive):
                     if name in found:
                         raise _refused(path, f"has two members {name}")
                     found[name] = content
             while unpacked.read(1 << 20):  # to the end: there is gzip's checksum
                 pass
+    except UnsafeArchive as error:
+        raise _refused(path, str(error)) from error
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise _refused(path, f"is no whole .tar.gz: {error}") from error
     except OSError as error:
@@ -98,12 +101,9 @@ def _members(path: Path) -> dict[PurePosixPath, bytes]:
     return found
 
 
-def _read(path: Path, archive: tarfile.TarFile) -> Iterator[tuple[PurePosixPath, bytes]]:
+def _read(archive: tarfile.TarFile) -> Iterator[tuple[PurePosixPath, bytes]]:
     """Yield the members that matter."""
-    for count, member in enumerate(archive, 1):
-        if count > MOST_MEMBERS:
-            raise _refused(path, f"has more than {MOST_MEMBERS} members")
-        name = _safe_name(path, member)
+    for name, member in checked_members(archive, MOST_MEMBERS, LARGEST_ARCHIVE):
         if member.isdir() or name.name.startswith("._"):  # what macOS adds
             continue
         if name.suffix == ".onnx" or _is_tensor(name):
@@ -126,18 +126,6 @@ class _Unpacked:
         if self.total > LARGEST_ARCHIVE:
             raise _refused(self.path, f"unpacks to more than {LARGEST_ARCHIVE >> 20} MiB")
         return block
-
-
-def _safe_name(path: Path, member: tarfile.TarInfo) -> PurePosixPath:
-    """Return a member's path; ConversionError unless it is a file or folder that stays where it belongs."""
-    name = PurePosixPath(member.name)
-    if name.is_absolute() or ".." in name.parts or re.search(r"[\\:\0]", member.name):
-        raise _refused(path, f"has a member that leaves its folder: {member.name!r}")
-    if not member.isdir() and (not member.isreg() or member.issparse()):
-        raise _refused(path, f"has a member that is neither file nor folder: {member.name!r}")
-    if member.size > LARGEST_ARCHIVE:
-        raise _refused(path, f"has a member of {member.size} bytes, {member.name!r}: too large")
-    return name
 
 
 def _is_tensor(name: PurePosixPath) -> bool:

@@ -14,6 +14,7 @@ import click
 
 from ssdconvert import __version__
 from ssdconvert.cli.build import build_command, convert_command, export_command
+from ssdconvert.cli.cache import cache_group
 from ssdconvert.cli.detect import detect_command
 from ssdconvert.cli.doctor import doctor_command
 from ssdconvert.cli.fetch import fetch_command
@@ -57,6 +58,7 @@ for command in (
     detect_command,
     doctor_command,
     toolchain_group,
+    cache_group,
 ):
     cli.add_command(command)
 

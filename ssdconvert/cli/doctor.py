@@ -15,13 +15,15 @@ from ssdconvert.cli.options import Settings, cache_option, output_options
 @output_options
 def doctor_command(cache: Path, settings: Settings) -> None:
     """Show versions, OpenVINO's devices with their full names, toolchains, and the cache."""
+    from ssdconvert.fetching.cache_contents import CacheContents
     from ssdconvert.toolchains import KINDS
     from ssdconvert.toolchains.environment import locate
     from ssdconvert.versions import tool_versions
 
     toolchains = {name: locate(name).state for name in KINDS}
     devices = _devices()
-    files = [path for path in cache.rglob("*") if path.is_file()] if cache.is_dir() else []
+    contents = CacheContents(cache)
+    files = len(contents.files())
     document: dict[str, Any] = {
         "python": platform.python_version(),
         "executable": sys.executable,
@@ -31,8 +33,8 @@ def doctor_command(cache: Path, settings: Settings) -> None:
         "toolchains": toolchains,
         "cache": {
             "path": str(cache),
-            "files": len(files),
-            "bytes": sum(path.stat().st_size for path in files),
+            "files": files,
+            "bytes": contents.bytes_on_disk(),
         },
     }
     lines = [f"Python {document['python']} on {document['platform']}", "", "versions"]
@@ -40,7 +42,7 @@ def doctor_command(cache: Path, settings: Settings) -> None:
     lines += ["", "devices"]
     lines += [f"  {d['name']:8} {d['full_name']}  ({', '.join(d['capabilities'])})" for d in devices]
     lines += ["", "toolchains"] + [f"  {name:8} {state}" for name, state in toolchains.items()]
-    lines += ["", "cache", f"  {cache}: {len(files)} files, {document['cache']['bytes'] / 1e6:.1f} MB"]
+    lines += ["", "cache", f"  {cache}: {files} files, {document['cache']['bytes'] / 1e6:.1f} MB"]
     settings.result("\n".join(lines), document)
 
 

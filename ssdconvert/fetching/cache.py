@@ -7,15 +7,17 @@
     CACHE/.locks/              one lock for each content, held while it is fetched; left behind, empty
 
 A file gets its names by renaming and linking, which are atomic, after it was checked: a process that dies at any
-moment leaves a partial file or a whole one. Whoever takes a file from the cache digests it again.
+moment leaves a partial file or a whole one. Whoever takes a file from the cache digests it again, and sets its
+access time: that is when it was last used, whatever the file system does with access times.
 """
 
 import glob
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -24,7 +26,7 @@ from ssdconvert.errors import FetchError
 from ssdconvert.fetching.digested_file import content_of
 from ssdconvert.fetching.disk_space import link_or_nothing
 from ssdconvert.fetching.expected import Content, Expected
-from ssdconvert.fetching.partial import Partial, write_note
+from ssdconvert.fetching.partial import COPY, Partial, write_note
 
 REMEMBERED = "lock.json"
 REJECTED = ".rejected"
@@ -45,19 +47,28 @@ class Cache:
         return self.folder / ".files" / algorithm / digest[:2] / digest
 
     def find(self, recipe: str, name: str, expected: Expected) -> tuple[Path, Content] | None:
-        """Return a recipe's file if it is there and right. Nothing is written: it works in a folder to read only."""
+        """Return a recipe's file if it is there and right. It works in a folder to read only."""
         path = self.path(recipe, name)
         if not path.is_file():
             return None
         content = content_of(path, expected.algorithms)
-        return None if expected.problem(content) else (path, content)
+        if expected.problem(content):
+            return None
+        _mark_used(path)
+        return path, content
+
+    def holds(self, recipe: str, name: str, expected: Expected) -> bool:
+        """Whether a recipe's file is there, or its content as another recipe's, and is right. Nothing is changed."""
+        path = self.path(recipe, name)
+        own = path.is_file() and not expected.problem(looked_at(path, expected.algorithms))
+        return own or self.find_content(name, expected) is not None
 
     def find_content(self, name: str, expected: Expected) -> tuple[Path, Content] | None:
-        """Return a file with the digests that decide, whichever recipe it is of; nothing is written."""
+        """Return a file with the digests that decide, whichever recipe it is of; nothing is changed."""
         known = [self.content_path(algorithm, digest) for algorithm, digest in expected.digests.items()]
         by_name = sorted(self.folder.glob(f"*/{glob.escape(name)}")) if known else []  # put there by hand
         for path in (path for path in [*known, *by_name] if path.is_file()):
-            content = content_of(path, expected.algorithms)
+            content = looked_at(path, expected.algorithms)
             if not expected.problem(content):
                 return path, content
         return None
@@ -66,13 +77,17 @@ class Cache:
         """Give a file in the cache one more recipe's name; None where the file system cannot."""
         named = self.path(recipe, name)
         named.parent.mkdir(parents=True, exist_ok=True)
-        return named if link_or_nothing(path, named) else None
+        if not link_or_nothing(path, named):
+            return None
+        _mark_used(named)
+        return named
 
     def adopt(self, partial: Partial, recipe: str, name: str, content: Content) -> Path:
         """Give a checked file its names, the recipe's first, and forget that it was partial."""
         path = self.path(recipe, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         os.replace(partial.path, path)
+        _mark_used(path)
         self.share(path, content)
         partial.discard()
         return path
@@ -97,15 +112,31 @@ class Cache:
         """Return what has arrived so far of a content: by download, or by copying, which begins anew each time."""
         folder = self.folder / ".partial"
         folder.mkdir(parents=True, exist_ok=True)
-        return Partial(folder / (_key(recipe, name, expected) + (".copy" if copy else "")))
+        return Partial(folder / (key_of(recipe, name, expected) + (COPY if copy else "")))
 
     @contextmanager
     def locked(
         self, recipe: str, name: str, expected: Expected, on_wait: Callable[[], None]
     ) -> Iterator[None]:
         """Be the only process and thread that fetches a content; `on_wait` is called once when another does."""
-        with self._lock(_key(recipe, name, expected), on_wait):
+        with self._lock(key_of(recipe, name, expected), on_wait):
             yield
+
+    @contextmanager
+    def if_idle(self, key: str) -> Iterator[bool]:
+        """Say whether nobody fetches a content, by its `key_of`, and keep it so."""
+        folder = self.folder / ".locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / key)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
 
     @contextmanager
     def _lock(self, key: str, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
@@ -141,10 +172,28 @@ class Cache:
     def remember(self, recipe: str, name: str, sha256: str) -> None:
         """Note the digest of a recipe's file."""
         with self._lock(hashlib.sha256(recipe.encode()).hexdigest()[:32]):
+            (self.folder / recipe).mkdir(parents=True, exist_ok=True)
             write_note(self.path(recipe, REMEMBERED), self.remembered(recipe) | {name: sha256})
 
 
-def _key(recipe: str, name: str, expected: Expected) -> str:
+def looked_at(path: Path, algorithms: Sequence[str]) -> Content:
+    """Return what is in a file, and leave it as little used as it was."""
+    before = path.stat()
+    content = content_of(path, algorithms)
+    _set_access_time(path, before.st_atime_ns)
+    return content
+
+
+def _mark_used(path: Path) -> None:
+    _set_access_time(path, time.time_ns())
+
+
+def _set_access_time(path: Path, nanoseconds: int) -> None:
+    with suppress(OSError):  # a folder to read only
+        os.utime(path, ns=(nanoseconds, path.stat().st_mtime_ns))
+
+
+def key_of(recipe: str, name: str, expected: Expected) -> str:
     """Return a name for a content: its digest, else one made from what the file is called."""
     decided = expected.digests
     return (

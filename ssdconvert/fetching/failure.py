@@ -29,6 +29,17 @@ def not_had(
     return FetchError("\n".join(lines), hint=_hint(recipe, file, target, options))
 
 
+def not_imported(
+    recipe: Recipe, file: File, expected: Expected, bundle: str, reason: str, target: Path
+) -> FetchError:
+    """Return the failure to take a file from a bundle; `reason` holds what was expected and what is there."""
+    anew = f"write the bundle anew where there is a network: ssdconvert fetch {recipe.name} --bundle FILE.tar"
+    if expected.remembered:
+        anew = f"the digest of what was first fetched is in {target.parent / 'lock.json'}; if the new file is right, "
+        anew += "write its sha256 into the recipe"
+    return FetchError(f"{file.name} of {recipe.name} in {bundle} {reason}\n  target: {target}", hint=anew)
+
+
 def by_hand(url: str, target: Path) -> str:
     """Return the command line that fetches a URL to where it is looked for."""
     return (

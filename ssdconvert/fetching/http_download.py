@@ -87,16 +87,15 @@ class Download:
             self._refuse_early(response, total)
             if not start:
                 self.partial.begin(source_of(self.url, version(response), total))
-            needed = None if total is None else total - start
-            if needed is not None:
-                refuse_without_room(self.partial.path.parent, needed, self.file)
+            folder, whole = self.partial.path.parent, self._size(total)
+            if whole is not None:
+                refuse_without_room(folder, whole - start, self.file, start)
             try:
                 return self._received(response, start, total), start > 0
             except OSError as error:
+                have = self.partial.size
                 if is_full(error):
-                    raise no_room(
-                        self.partial.path.parent, total and total - self.partial.size, self.file
-                    ) from error
+                    raise no_room(folder, whole and whole - have, self.file, have) from error
                 raise
 
     def _already_whole(self) -> Content:
@@ -113,7 +112,7 @@ class Download:
         """Append the body to the partial file, and return what is in it."""
         import urllib3
 
-        limit = self.expected.size if self.expected.size is not None else total
+        limit = self._size(total)
         whole = total if chunked(response) else limit
         with DigestedFile(self.partial.path, self.expected.algorithms, start) as file:
             self._tell("started", file.size, limit)
@@ -172,9 +171,13 @@ class Download:
         here = source is not None and source.address == source_of(self.url, None, None).address
         return source.validator if source and here else None
 
+    def _size(self, total: int | None) -> int | None:
+        """Return how long the file is: as the recipe says, else as a server did."""
+        return self.expected.size if self.expected.size is not None else total
+
     def _known_total(self) -> int | None:
         source = self.partial.source
-        return self.expected.size if self.expected.size is not None else source.total if source else None
+        return self._size(source.total if source else None)
 
     def _range(self, start: int) -> dict[str, str]:
         if not start:

@@ -3,9 +3,11 @@
 Proxies, certificates and .netrc are those of the environment, as `requests` reads them. A bearer token for one
 host is SSDCONVERT_TOKEN_HOST, the host in capitals, '.' written '_' and '-' written '__', so that no two hosts share
 a name: SSDCONVERT_TOKEN_MODELS_EXAMPLE_COM. It goes to that host alone, and never over plain HTTP, but to
-this machine.
+this machine. A password in the URL goes before a token, and that before .netrc; none follows a redirect to another
+host or port.
 """
 
+import logging
 import os
 import re
 import socket
@@ -21,6 +23,18 @@ from ssdconvert.url_secrets import HIDDEN, redacted
 
 if TYPE_CHECKING:
     import requests
+
+
+class _Discreet(logging.Filter):
+    """What urllib3 logs, without secrets and tracebacks: it names whole URLs."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args, record.exc_info = redacted(record.getMessage()), (), None
+        return True
+
+
+for _name in ("urllib3.connection", "urllib3.connectionpool"):
+    logging.getLogger(_name).addFilter(_Discreet())
 
 TOKEN = "SSDCONVERT_TOKEN_"
 TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
@@ -56,10 +70,12 @@ def _answered(
     import requests
 
     try:
+        # one reading of an odd address for all: who is asked, and whose token and password are sent
+        address = requests.Request("GET", url).prepare().url or url
         return session.get(
-            url,
+            address,
             headers=headers,
-            auth=_authorisation(url),
+            auth=_authorisation(address),
             hooks={"response": _leave_redirect_unread},
             stream=True,
             timeout=(patience.connect_timeout, patience.timeout),
@@ -89,8 +105,8 @@ def plain_reason(error: BaseException) -> str:
         error = error.__cause__ or error.__context__  # type: ignore[assignment]
     told = redacted(_words(error))
     for name, token in os.environ.items():
-        if name.startswith(TOKEN) and token:
-            told = told.replace(token, HIDDEN)
+        if name.startswith(TOKEN) and token.strip():
+            told = told.replace(token.strip(), HIDDEN)
     return told
 
 
@@ -103,13 +119,19 @@ def _words(error: BaseException) -> str:
 
 
 def _authorisation(url: str) -> "requests.auth.AuthBase | None":
-    """Return what adds the host's token to a request; None leaves it to .netrc."""
+    """Return what adds a password of the URL or the host's token to a request; None leaves it to .netrc."""
     import requests
 
+    user, password = requests.utils.get_auth_from_url(url)
+    if user or password:
+        return requests.auth.HTTPBasicAuth(user, password)
     host = urlsplit(url).hostname or ""
-    token = os.environ.get(token_variable(host))
-    if not token or not (url.lower().startswith("https:") or THIS_MACHINE.fullmatch(host)):
+    token = os.environ.get(token_variable(host), "").strip()
+    proxied = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
+    if not token or not (url.startswith("https:") or (THIS_MACHINE.fullmatch(host) and not proxied)):
         return None
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise Unavailable(f"{token_variable(host)} holds no token: it has spaces or odd characters")
 
     class Bearer(requests.auth.AuthBase):
         def __call__(self, request: "requests.PreparedRequest") -> "requests.PreparedRequest":

@@ -1,6 +1,7 @@
-"""One file of a recipe: from the cache, else from the first address that has it."""
+"""One file of a recipe: from the cache, else from the first address that has it, or from an open file."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,12 +9,12 @@ from ssdconvert.errors import FetchError
 from ssdconvert.fetching import Unavailable, WrongFile
 from ssdconvert.fetching.addresses import is_web, local_path, origins, shown
 from ssdconvert.fetching.cache import Cache
-from ssdconvert.fetching.disk_space import is_full, no_room
+from ssdconvert.fetching.disk_space import is_full, no_room, refuse_without_room
 from ssdconvert.fetching.events import Event, Kind
 from ssdconvert.fetching.expected import Content, Expected, expected_of
-from ssdconvert.fetching.failure import not_had
+from ssdconvert.fetching.failure import not_had, not_imported
 from ssdconvert.fetching.http_download import Download
-from ssdconvert.fetching.local_copy import copied
+from ssdconvert.fetching.local_copy import Readable, copied, copied_from
 from ssdconvert.fetching.options import Fetched, FetchOptions
 from ssdconvert.fetching.partial import Partial
 from ssdconvert.recipe import Recipe
@@ -32,15 +33,21 @@ class OneFile:
 
     def fetched(self) -> Fetched:
         """Return the file in the cache, fetched if it was not there; FetchError where it cannot be had."""
-        expected = self._expected()
-        if self.options.locked and not expected.pinned:
-            known = f": {expected.remembered}" if expected.remembered else ""
-            raise FetchError(
-                f"{self.file.name} of {self.recipe.name} is unpinned and --locked is given",
-                hint=f"write its sha256 into the recipe{known}",
-            )
+        return self._had(self._first_that_works)
+
+    def imported(self, opened: Readable, told: Expected, origin: str) -> Fetched:
+        """Return the file in the cache, copied from an open one if it was not there.
+
+        `told` is what `origin` says of it. Raises FetchError where what comes is not that, or not the recipe's file.
+        """
+        return self._had(lambda expected: self._from_open(opened, told, origin, expected))
+
+    def _had(self, otherwise: Callable[[Expected], Fetched]) -> Fetched:
+        """Return the file from the cache, else as `otherwise` gives it, which nobody else does meanwhile."""
         try:
-            fetched = self._cached(expected) or self._under_lock(expected)
+            expected = self._expected()
+            self._refuse_unlocked(expected)
+            fetched = self._cached(expected) or self._under_lock(expected, otherwise)
         except OSError as error:
             if is_full(error):
                 raise no_room(self._cache.folder, self.file.size, self.file.name) from error
@@ -62,11 +69,20 @@ class OneFile:
     def _expected(self) -> Expected:
         return expected_of(self.file, self._cache.remembered(self.recipe.name).get(self.file.name))
 
+    def _refuse_unlocked(self, expected: Expected) -> None:
+        """Raise FetchError where only pinned files are wanted, and this is none."""
+        if self.options.locked and not expected.pinned:
+            known = f": {expected.remembered}" if expected.remembered else ""
+            raise FetchError(
+                f"{self.file.name} of {self.recipe.name} is unpinned and --locked is given",
+                hint=f"write its sha256 into the recipe{known}",
+            )
+
     def _cached(self, expected: Expected) -> Fetched | None:
         found = self._cache.find(self.recipe.name, self.file.name, expected)
         return self._remembered(expected, *found, "cache") if found else None
 
-    def _under_lock(self, expected: Expected) -> Fetched:
+    def _under_lock(self, expected: Expected, otherwise: Callable[[Expected], Fetched]) -> Fetched:
         """Look again, now that nobody else fetches the same file, and fetch it."""
         names = self.recipe.name, self.file.name
         with self._cache.locked(*names, expected, lambda: self._tell("waiting")):
@@ -79,7 +95,7 @@ class OneFile:
                     "the cached %s is not what is expected: set aside, and fetched again", self._target
                 )
                 self._cache.set_aside(self._target, *names)
-            return self._shared(expected) or self._first_that_works(expected)
+            return self._shared(expected) or otherwise(expected)
 
     def _shared(self, expected: Expected) -> Fetched | None:
         """Return the file if the cache has its content as another recipe's."""
@@ -105,6 +121,27 @@ class OneFile:
             self._cache.partial(*names, expected, copy=False).discard()  # what a server gave earlier
             return self._remembered(expected, path, content, shown(origin))
         raise not_had(self.recipe, self.file, expected, self._target, tried, self.options)
+
+    def _from_open(self, opened: Readable, told: Expected, origin: str, expected: Expected) -> Fetched:
+        partial = self._cache.partial(self.recipe.name, self.file.name, expected, copy=True)
+        refuse_without_room(partial.path.parent, told.size or 0, self.file.name)
+        try:
+            content = copied_from(
+                opened,
+                partial.path,
+                expected,
+                lambda done: self._tell("progress", origin, done, told.size),
+            )
+            damage = told.problem(content)
+            if damage:
+                raise WrongFile(f"is damaged: {damage}")
+            self._refuse_another(origin, partial, content, expected)
+            path = self._cache.adopt(partial, self.recipe.name, self.file.name, content)
+        except (Unavailable, WrongFile) as error:
+            raise not_imported(self.recipe, self.file, expected, origin, str(error), self._target) from error
+        finally:
+            partial.discard()
+        return self._remembered(expected, path, content, origin)
 
     def _content(self, origin: str, partial: Partial, expected: Expected) -> Content:
         """Return what came from an origin to `partial`; Unavailable or WrongFile where it is not the file."""

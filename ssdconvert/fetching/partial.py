@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+COPY, NOTE, NEW = ".copy", ".json", ".new"  # ends of names: of copied bytes, of notes, of notes half written
+
 
 @dataclass(frozen=True)
 class Source:
@@ -40,10 +42,11 @@ class Partial:
     def source(self) -> Source | None:
         """Where the bytes came from; None where there are none, or that was lost."""
         try:
-            told = json.loads(self._note.read_text("utf-8"))
-            return Source(str(told["address"]), told["validator"], told["total"]) if self.size else None
-        except (OSError, ValueError, LookupError, TypeError):
+            told = Source(**json.loads(self._note.read_text("utf-8")))
+        except (OSError, ValueError, TypeError):
             return None
+        texts = isinstance(told.address, str) and isinstance(told.validator, str | None)
+        return told if self.size and texts and (told.total is None or _is_count(told.total)) else None
 
     def begin(self, source: Source) -> None:
         """Drop the bytes that are there; those that come next are from this source."""
@@ -54,14 +57,19 @@ class Partial:
         """Remove the bytes, and then what is known of them."""
         self.path.unlink(missing_ok=True)
         self._note.unlink(missing_ok=True)
+        self._note.with_name(self._note.name + NEW).unlink(missing_ok=True)
 
     @property
     def _note(self) -> Path:
-        return self.path.with_name(self.path.name + ".json")
+        return self.path.with_name(self.path.name + NOTE)
 
 
 def write_note(path: Path, document: Any) -> None:
     """Write a JSON document atomically, under a lock: what a killed process left there is written over, not litter."""
-    temporary = path.with_name(path.name + ".new")
+    temporary = path.with_name(path.name + NEW)
     temporary.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
     os.replace(temporary, path)
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value >= 0

@@ -27,6 +27,7 @@ def test_help_and_version(run: Callable[..., Any]) -> None:
         "doctor",
         "export",
         "fetch",
+        "cache",
         "list",
         "schema",
         "show",

@@ -222,7 +222,7 @@ class FaultServer:
             if context
             else f"http://{f'[{host}]' if ':' in host else host}:{port}"
         )
-        threading.Thread(target=self._sockets.serve_forever, args=(0.02,), daemon=True).start()
+        threading.Thread(target=self._sockets.serve_forever, args=(0.01,), daemon=True).start()
 
     def on(self, path: str, *answers: Answer) -> str:
         """Answer the requests of a path, and return its URL."""

