@@ -172,7 +172,6 @@ class Cache:
     def remember(self, recipe: str, name: str, sha256: str) -> None:
         """Note the digest of a recipe's file."""
         with self._lock(hashlib.sha256(recipe.encode()).hexdigest()[:32]):
-            (self.folder / recipe).mkdir(parents=True, exist_ok=True)
             write_note(self.path(recipe, REMEMBERED), self.remembered(recipe) | {name: sha256})
 
 

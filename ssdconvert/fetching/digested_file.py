@@ -41,8 +41,8 @@ class DigestedFile:
         self._digest(block)
 
     def content(self) -> Content:
-        """Return what is in the file, to which nothing is written any more."""
-        self._end()
+        """Return what is in the file."""
+        self._waiting.join()
         digests = {name: digest.hexdigest() for name, digest in self._hashes.items()}
         return Content(self.size, digests, self.beginning)
 
@@ -56,10 +56,7 @@ class DigestedFile:
         while (block := self._waiting.get()) is not None:
             for digest in self._hashes.values():
                 digest.update(block)
-
-    def _end(self) -> None:
-        self._waiting.put(None)
-        self._thread.join()
+            self._waiting.task_done()
 
     def __enter__(self) -> "DigestedFile":
         return self
@@ -67,7 +64,8 @@ class DigestedFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end()
+        self._waiting.put(None)
+        self._thread.join()
         self._file.close()
 
 

@@ -66,6 +66,7 @@ class Partial:
 
 def write_note(path: Path, document: Any) -> None:
     """Write a JSON document atomically, under a lock: what a killed process left there is written over, not litter."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + NEW)
     temporary.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
     os.replace(temporary, path)

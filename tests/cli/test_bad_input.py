@@ -84,7 +84,7 @@ def test_a_wrong_digest_is_never_cached(run: Callable[..., Any], tmp_path: Path)
     assert not cache.exists()
 
 
-@pytest.mark.parametrize("length", [0, 1, 40, 3000, 600_000])
+@pytest.mark.parametrize("length", [1, 40, 3000, 600_000])
 def test_a_truncated_checkpoint(run: Callable[..., Any], recipe: Callable[..., Path], length: int) -> None:
     path = recipe(CHECKPOINT.read_bytes()[:length])
     failed(run("build", path, "--mirror", "mirror"), 4, "error[load]", "model.pytorch")

@@ -102,9 +102,7 @@ def test_a_caffemodel_that_does_not_fit(
     refused(recipe_file(caffe), 4, "load", "tiny.caffemodel", "tiny.prototxt", "conv1", "16")
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"no caffemodel", b"<!DOCTYPE html><html></html>", bytes(range(256)) * 40]
-)
+@pytest.mark.parametrize("content", [b"no caffemodel", b"<p>moved</p>", bytes(range(256)) * 40])
 def test_a_file_that_is_no_caffemodel(
     refused: Callable[..., None], caffe: Any, recipe_file: Any, mirrored: Any, content: bytes
 ) -> None:
@@ -112,7 +110,18 @@ def test_a_file_that_is_no_caffemodel(
     refused(recipe_file(caffe), 4, "load", "tiny.caffemodel")
 
 
-@pytest.mark.parametrize("content", ["", "no prototxt", "layer { name: "])
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [(b"", "got an empty file"), (b"<!DOCTYPE html><html></html>", "got an HTML page")],
+)
+def test_what_is_never_a_model_is_not_even_fetched(
+    refused: Callable[..., None], caffe: Any, recipe_file: Any, mirrored: Any, content: bytes, told: str
+) -> None:
+    (mirrored("tiny-caffe") / "tiny.caffemodel").write_bytes(content)
+    refused(recipe_file(caffe), 3, "fetch", "tiny.caffemodel", told)
+
+
+@pytest.mark.parametrize("content", ["no prototxt", "layer { name: "])
 def test_a_file_that_is_no_prototxt(
     refused: Callable[..., None], caffe: Any, recipe_file: Any, mirrored: Any, content: str
 ) -> None:
@@ -261,7 +270,7 @@ def own_nms_12(tiny_ssd: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("content", [b"", b"no ONNX file", bytes(range(256)) * 40])
+@pytest.mark.parametrize("content", [b"no ONNX file", bytes(range(256)) * 40])
 def test_a_file_that_is_no_onnx(
     refused: Callable[..., None], recipe_file: Any, own_nms: Any, mirrored: Any, content: bytes
 ) -> None:

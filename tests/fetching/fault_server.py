@@ -161,12 +161,12 @@ def raw(content: bytes) -> Answer:
 
 
 def endless(line: str = "200 OK", chunked: bool = False, **headers: Any) -> Answer:
-    """Answer with a body that goes on until the client goes."""
+    """Answer with a body that goes on until the client goes: to 100 MB, so that one who stays fails a test soon."""
 
     def answer(connection: Connection) -> None:
         named: dict[str, Any] = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.head(line, named | {"Transfer-Encoding": "chunked" if chunked else None})
-        while not connection.server.ending.is_set():
+        for _ in range(100_000_000 // BLOCK):
             connection.body(bytes(BLOCK), chunked)
 
     return answer

@@ -58,6 +58,14 @@ def test_a_block_is_on_its_way_to_the_disk_when_it_is_written(tmp_path: Path) ->
             assert (tmp_path / "file").stat().st_size == count * 1000
 
 
+def test_the_content_may_be_asked_for_in_between(tmp_path: Path) -> None:
+    with DigestedFile(tmp_path / "file", BOTH) as file:
+        file.write(b"a")
+        assert file.content() == content(b"a")
+        file.write(b"b")
+        assert file.content() == content(b"ab")
+
+
 def test_without_anything_written_it_is_empty(tmp_path: Path) -> None:
     with DigestedFile(tmp_path / "file", ("sha256",)) as file:
         assert file.content() == content(b"", ("sha256",))
