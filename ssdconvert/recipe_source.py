@@ -17,7 +17,8 @@ from ssdconvert.recipe_types import (
     Precision,
     Url,
     distinct,
-    relative_path,
+    file_name,
+    side_by_side,
 )
 
 # folder of an IR's file -> the weight precision that is meant
@@ -27,8 +28,9 @@ IR_FOLDERS: dict[str, Precision] = {"FP32": "FP32", "FP16": "FP16", "FP16-INT8":
 class File(Part):
     """A published file of the original model."""
 
-    name: Annotated[str, AfterValidator(relative_path)] = Field(
-        description="Name in the cache and in a mirror (RECIPE/NAME); may contain folders."
+    name: Annotated[str, AfterValidator(file_name)] = Field(
+        description="Name in the cache and in a mirror (RECIPE/NAME); may contain folders. lock.json, *.rejected and "
+        ".tmp-* are the cache's own."
     )
     urls: tuple[Url, ...] = Field(
         description="Where to fetch it, best first: http, https or file URLs, or package:RELATIVE/PATH in "
@@ -64,7 +66,9 @@ def _ir_pairs(files: tuple[File, ...]) -> tuple[File, ...]:
     return files
 
 
-Files = Annotated[tuple[File, ...], Field(min_length=1), AfterValidator(distinct)]
+Files = Annotated[
+    tuple[File, ...], Field(min_length=1), AfterValidator(distinct), AfterValidator(side_by_side)
+]
 
 
 class _Source(Part):

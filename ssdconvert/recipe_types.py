@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
@@ -19,6 +20,16 @@ def relative_path(path: str) -> str:
     parts = path.split("/")
     if "\\" in path or ":" in parts[0] or not path.isprintable() or {"", ".", ".."} & set(parts):
         raise ValueError("a relative path with '/', without '..', '\\' or a drive")
+    return path
+
+
+def file_name(path: str) -> str:
+    """Accept a relative path that means nothing else in the cache: see `ssdconvert.fetching.cache`."""
+    parts = relative_path(path).lower().split("/")
+    if parts[0] in ("lock.json", "lock.json.new") or any(
+        part.startswith(".tmp-") or part.endswith(".rejected") for part in parts
+    ):
+        raise ValueError("a name that the cache does not use itself (lock.json, *.rejected, .tmp-*)")
     return path
 
 
@@ -49,6 +60,15 @@ def distinct(items: tuple[Any, ...]) -> tuple[Any, ...]:
     if twice:
         raise ValueError(f"no two alike ({twice[0]!r} is there twice)")
     return items
+
+
+def side_by_side(files: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Accept files of which none has the name of a folder that another one is in."""
+    folders = {str(folder) for file in files for folder in PurePosixPath(file.name).parents}
+    taken = [file.name for file in files if file.name in folders]
+    if taken:
+        raise ValueError(f"no file with the name of another one's folder ({taken[0]!r} is both)")
+    return files
 
 
 def _label_list(reference: str) -> str:

@@ -228,6 +228,34 @@ def test_file_names_stay_inside_their_folder(write: Write, name: str) -> None:
     assert "source.files[0].name: expected a relative path" in failure(write(yaml.safe_dump(data)))
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["lock.json", "LOCK.json", "lock.json/m.pth", "m.pth.rejected", "old.rejected/m.pth", "a/.tmp-b/m.pth"],
+)
+def test_files_leave_the_cache_its_own_names(write: Write, name: str) -> None:
+    """A file called lock.json would be taken for the digests of unpinned files, and be lost when these are noted."""
+    data = yaml.safe_load(GOOD)
+    data["source"]["files"][0]["name"] = name
+    assert "source.files[0].name: expected a name that the cache does not use itself" in failure(
+        write(yaml.safe_dump(data))
+    )
+
+
+@pytest.mark.parametrize("name", ["folder/lock.json", "m.rejected.pth", "m.pth.new", "tmp-m.pth"])
+def test_names_that_are_like_those_of_the_cache(write: Write, name: str) -> None:
+    data = yaml.safe_load(GOOD)
+    data["source"]["files"][0]["name"] = name
+    assert load_recipe(write(yaml.safe_dump(data))).source.files[0].name == name
+
+
+def test_no_file_has_the_name_of_anothers_folder(write: Write) -> None:
+    data = yaml.safe_load(GOOD)
+    data["source"]["files"] = [data["source"]["files"][0] | {"name": name} for name in ("a/b", "a/b/m.pth")]
+    assert "source.files: expected no file with the name of another one's folder ('a/b' is both)" in failure(
+        write(yaml.safe_dump(data))
+    )
+
+
 def test_two_files_of_one_name(write: Write) -> None:
     data = yaml.safe_load(GOOD)
     data["source"]["files"] *= 2
@@ -339,7 +367,7 @@ files = st.fixed_dictionaries(
         "sha256": st.none() | st.from_regex("[0-9a-f]{64}", fullmatch=True),
     },
 )
-file_lists = st.lists(files, min_size=1, max_size=3, unique_by=lambda file: file["name"])
+file_lists = st.lists(files, min_size=1, max_size=3, unique_by=lambda file: file["name"].split("/")[0])
 
 
 def pairs(first: str, second: str) -> st.SearchStrategy[Any]:

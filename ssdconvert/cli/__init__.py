@@ -81,7 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             click.echo(click.style(f"error[{stage}]: ", fg="red", bold=True) + message, err=True, color=color)
             if hint:
                 click.echo(click.style("hint: ", fg="yellow") + hint, err=True, color=color)
-        if traced:
+        if traced and HANDLER.as_json:
+            echo_event("log", {"level": "debug", "message": traceback.format_exc()})
+        elif traced:
             traceback.print_exc()
         sys.exit(code)
 

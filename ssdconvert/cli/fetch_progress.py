@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 LINE_EVERY = 10.0  # seconds
 EVENT_EVERY = 1.0  # seconds, for a file
+BAR = 20  # columns
+BESIDE_NAMES = (
+    BAR + 40
+)  # columns: the bar, amount, speed and time left, at their widest, and what is between them
 ENDS = ("finished", "failed")
 ALL = ("", "")  # whose bar is that of all files
 
@@ -43,16 +47,19 @@ def fetch_progress(settings: Settings) -> Iterator["Tell"]:
         shown = Bars(settings)
     else:
         shown = Lines(settings)
-    lock = threading.Lock()
+    lock, over = threading.Lock(), threading.Event()
 
     def tell(event: "Event") -> None:
         with lock:
-            shown.tell(event)
+            if not over.is_set():  # threads of an interrupted fetch go on until the program ends
+                shown.tell(event)
 
     try:
         yield tell
     finally:
-        shown.close()
+        with lock:
+            over.set()
+            shown.close()
 
 
 def told(event: "Event") -> str:
@@ -194,8 +201,15 @@ class Bars:
             self._progress = _bars(self._settings)
             self._progress.start()
         if key not in self._bars:
-            self._bars[key] = self._progress.add_task(name, completed=done, total=total)
+            shown = shortened(name, self._progress.console.width - BESIDE_NAMES)
+            self._bars[key] = self._progress.add_task(shown, completed=done, total=total)
         self._progress.update(self._bars[key], completed=done, total=total)
+
+
+def shortened(name: str, width: int) -> str:
+    """Return the end of a name, which tells files apart, in so many columns, 8 at least."""
+    width = max(width, 8)
+    return name if len(name) <= width else f"…{name[1 - width :]}"
 
 
 def _bars(settings: Settings) -> "Progress":
@@ -209,6 +223,7 @@ def _bars(settings: Settings) -> "Progress":
         TransferSpeedColumn,
     )
 
-    columns = [TextColumn("  {task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()]
+    name = TextColumn("  {task.description}", markup=False)
+    columns = [name, BarColumn(BAR), DownloadColumn(), TransferSpeedColumn()]
     console = Console(stderr=True, no_color=settings.color is False)
     return Progress(*columns, TimeRemainingColumn(), console=console, transient=True, redirect_stdout=False)

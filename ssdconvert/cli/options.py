@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from ssdconvert.cli.log import FORMATS, echo_event, set_log
+from ssdconvert.cli.mirror import checked_mirror
 
 TERMINAL, CHANNELS = ("auto", "always", "never"), ("rgb", "bgr")
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -128,7 +129,7 @@ def cache_option(command: Command) -> Command:
     def wrapped(cache: Path | None, **others: Any) -> Any:
         from ssdconvert.fetching.options import default_cache
 
-        return command(cache=cache or default_cache(), **others)
+        return command(cache=cache.expanduser() if cache else default_cache(), **others)
 
     return wrapped  # type: ignore[return-value]
 
@@ -151,8 +152,9 @@ def fetch_options(command: Command) -> Command:
 
     @cache_option
     @click.option(
-        "--mirror", envvar="SSDCONVERT_MIRROR", help="Folder or URL that holds RECIPE/FILE; tried first."
-    )
+        "--mirror", callback=checked_mirror, envvar="SSDCONVERT_MIRROR", metavar="DIR|URL",
+        help="Folder or URL that holds RECIPE/FILE; tried first.",
+    )  # fmt: skip
     @click.option("--offline", is_flag=True, envvar="SSDCONVERT_OFFLINE", help="Never use the network.")
     @click.option("--locked", is_flag=True, help="Refuse files for which the recipe has no digest.")
     @click.option(
@@ -176,8 +178,6 @@ def fetch_options(command: Command) -> Command:
         from ssdconvert.fetching.options import FetchOptions
         from ssdconvert.fetching.patience import Patience
 
-        if mirror and "://" not in mirror:
-            mirror = os.path.expanduser(mirror)
         patience = Patience(retries + 1, timeout)
         return command(fetching=FetchOptions(cache, mirror, offline, locked, patience), **others)
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, urlsplit
+from urllib.request import url2pathname
 
 from ssdconvert.recipe import Recipe
 from ssdconvert.recipe_source import File
@@ -21,7 +22,9 @@ def local_path(address: str) -> Path:
     """Return the path that an address off the web stands for."""
     if address.startswith(SCHEME):
         return package_file(address)
-    return Path(unquote(urlsplit(address).path) if address.startswith("file:") else address)
+    if address.lower().startswith("file:"):
+        return Path(url2pathname(urlsplit(address).path))  # of Windows: file:///C:/model.onnx
+    return Path(address)
 
 
 def shown(address: str) -> str:
@@ -32,7 +35,7 @@ def shown(address: str) -> str:
 def in_mirror(mirror: str, recipe: str, name: str) -> str:
     """Return the address of a file in a mirror, which is a folder or a URL that holds RECIPE/FILE."""
     if "://" in mirror:
-        address, mark, query = mirror.partition("?")
+        address, mark, query = mirror.replace(" ", "%20").partition("?")
         return f"{address.rstrip('/')}/{quote(recipe)}/{quote(name)}{mark}{query}"
     return str(Path(mirror) / recipe / name)
 

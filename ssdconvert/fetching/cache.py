@@ -51,11 +51,12 @@ class Cache:
         path = self.path(recipe, name)
         if not path.is_file():
             return None
-        content = content_of(path, expected.algorithms)
-        if expected.problem(content):
+        _mark_used(path)  # before it is read: who prunes looks at this
+        try:
+            content = content_of(path, expected.algorithms)
+        except FileNotFoundError:  # pruned just now
             return None
-        _mark_used(path)
-        return path, content
+        return None if expected.problem(content) else (path, content)
 
     def holds(self, recipe: str, name: str, expected: Expected) -> bool:
         """Whether a recipe's file is there, or its content as another recipe's, and is right. Nothing is changed."""
@@ -68,7 +69,10 @@ class Cache:
         known = [self.content_path(algorithm, digest) for algorithm, digest in expected.digests.items()]
         by_name = sorted(self.folder.glob(f"*/{glob.escape(name)}")) if known else []  # put there by hand
         for path in (path for path in [*known, *by_name] if path.is_file()):
-            content = looked_at(path, expected.algorithms)
+            try:
+                content = looked_at(path, expected.algorithms)
+            except OSError:  # pruned just now, or somebody else's in a cache that users share
+                continue
             if not expected.problem(content):
                 return path, content
         return None

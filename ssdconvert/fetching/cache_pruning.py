@@ -61,10 +61,13 @@ class _Pruning:
         contents = self._contents.contents()  # before the names of recipes: a fetched file gets these first
         files = self._contents.files()
         unused = [] if unused_for is None else _unused(files, time.time() - unused_for * DAY)
+        removed = set()
         for file in unused:
+            if not file.path.exists() or file.path.stat().st_atime > file.last_used:
+                continue  # somebody took it just now
+            removed.add(file.path)
             days = (time.time() - file.last_used) / DAY
             yield self._without(file, f"not used for {days:.0f} days")
-        removed = {file.path for file in unused}
         needed = {file.inode for file in files if file.path not in removed}
         for content in contents:
             if content.inode not in needed:

@@ -10,6 +10,7 @@ from ssdconvert.fetching.expected import Expected
 from ssdconvert.fetching.options import FetchOptions
 from ssdconvert.recipe import Recipe
 from ssdconvert.recipe_source import File
+from ssdconvert.url_secrets import HIDDEN
 
 
 def not_had(
@@ -26,7 +27,7 @@ def not_had(
     ]
     lines = [f"{file.name} of {recipe.name} could not be had", *(f"  {line}" for line in told)]
     lines += [f"  expected: {expected.told}", f"  target: {target}"]
-    return FetchError("\n".join(lines), hint=_hint(recipe, file, target, options))
+    return FetchError("\n".join(lines), hint=_hint(recipe, file, expected, target, options))
 
 
 def not_imported(
@@ -40,18 +41,27 @@ def not_imported(
     return FetchError(f"{file.name} of {recipe.name} in {bundle} {reason}\n  target: {target}", hint=anew)
 
 
-def by_hand(url: str, target: Path) -> str:
-    """Return the command line that fetches a URL to where it is looked for."""
-    return (
-        f"curl --fail --location --create-dirs --output {shlex.quote(str(target))} {shlex.quote(shown(url))}"
+def by_hand(url: str, target: Path, expected: Expected) -> str:
+    """Return the command line that fetches a URL to where it is looked for.
+
+    Where neither a size nor a digest tells a part from the whole, a part never has the name that is looked for.
+    """
+    path, part = (shlex.quote(f"{target}{end}") for end in ("", ".part"))
+    whole = expected.decided or expected.size is not None
+    command = (
+        f"curl --fail --location --create-dirs --output {path if whole else part} {shlex.quote(shown(url))}"
     )
+    return command if whole else f"{command} && mv {part} {path}"
 
 
-def _hint(recipe: Recipe, file: File, target: Path, options: FetchOptions) -> str:
+def _hint(recipe: Recipe, file: File, expected: Expected, target: Path, options: FetchOptions) -> str:
     web = [url for url in (*file.urls, *origins(recipe, file, options.mirror)) if is_web(url)]
     place = f"put it at {target}, or at MIRROR/{recipe.name}/{file.name} and give --mirror MIRROR"
     if not web:
         return place
     if options.offline:
         return f"drop --offline, or {place}"
-    return f"fetch it by hand and run the same command again; it is checked all the same:\n  {by_hand(web[0], target)}"
+    checked = "checked all the same" if expected.decided else "taken on trust"
+    secrets = "" if shown(web[0]) == web[0] else f"; {HIDDEN} stands for what is secret"
+    command = by_hand(web[0], target, expected)
+    return f"fetch it by hand and run the same command again; it is {checked}{secrets}:\n  {command}"

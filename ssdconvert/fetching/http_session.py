@@ -37,6 +37,9 @@ for _name in ("urllib3.connection", "urllib3.connectionpool"):
     logging.getLogger(_name).addFilter(_Discreet())
 
 TOKEN = "SSDCONVERT_TOKEN_"
+PROXY_PASSWORD = (
+    "it wants a user and a password: HTTPS_PROXY and HTTP_PROXY may be http://USER:PASSWORD@HOST:PORT"
+)
 TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
 MOST_REDIRECTS = 10
 THIS_MACHINE = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1")
@@ -59,6 +62,8 @@ def opened(url: str, headers: Mapping[str, str], patience: Patience) -> Iterator
         raise Unavailable(f"redirects more than {MOST_REDIRECTS} times, perhaps in a loop") from error
     except requests.exceptions.SSLError as error:
         raise Unavailable(f"no secure connection: {plain_reason(error)}") from error
+    except requests.exceptions.ProxyError as error:
+        raise _no_proxy(url, plain_reason(error)) from error
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise Unavailable(plain_reason(error), transient=True) from error
 
@@ -141,13 +146,25 @@ def _authorisation(url: str) -> "requests.auth.AuthBase | None":
     return Bearer()
 
 
+def _no_proxy(url: str, reason: str) -> Unavailable:
+    """Return what it comes to that a proxy does not serve: in vain without a password, else for the moment."""
+    import requests
+
+    proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url)) or ""
+    refused = re.search(r"\b407\b", reason)
+    told = f"the proxy {redacted(proxy)} of the environment: {reason}"
+    return Unavailable(f"{told} ({PROXY_PASSWORD})" if refused else told, transient=not refused)
+
+
 def _refuse_failure(response: "requests.Response") -> None:
     """Raise Unavailable for a status that brings no file; 416 is left to who asked for a range."""
     status = response.status_code
     if status in (200, 203, 206, 416):
         return
     told = f"HTTP {status} {response.reason or ''}".strip()
-    if status in (401, 403, 407):
+    if status == 407:
+        told += f" ({PROXY_PASSWORD})"
+    if status in (401, 403):
         host = urlsplit(response.url).hostname or ""
         told += f" (a token for {host} is read from {token_variable(host)}, a password from .netrc)"
     wait = retry_after(response.headers.get("Retry-After")) if status in TRANSIENT else None

@@ -55,7 +55,7 @@ class Listed:
             "path": str(self.path),
             "cached": self.cached,
             "optional": self.optional,
-            "command": by_hand(self.urls[0], self.path) if self.urls else None,
+            "command": by_hand(self.urls[0], self.path, expected_of(self.file, None)) if self.urls else None,
         }
 
 

@@ -86,22 +86,43 @@ class OneFile:
         """Look again, now that nobody else fetches the same file, and fetch it."""
         names = self.recipe.name, self.file.name
         with self._cache.locked(*names, expected, lambda: self._tell("waiting")):
-            expected = self._expected()  # of an unpinned file that another process fetched meanwhile
-            cached = self._cached(expected)
+            known = self._expected()
+            cached = self._cached(known)
             if cached:
                 return cached
-            if self._target.is_file():
-                log.warning(
-                    "the cached %s is not what is expected: set aside, and fetched again", self._target
-                )
-                self._cache.set_aside(self._target, *names)
-            return self._shared(expected) or otherwise(expected)
+            if known == expected:
+                if self._target.is_file():
+                    log.warning(
+                        "the cached %s is not what is expected: set aside, and fetched again", self._target
+                    )
+                    self._cache.set_aside(self._target, *names)
+                return self._shared(expected) or otherwise(expected)
+        return self._under_lock(
+            known, otherwise
+        )  # unpinned, fetched by another process, and gone: another lock
 
     def _shared(self, expected: Expected) -> Fetched | None:
         """Return the file if the cache has its content as another recipe's."""
         found = self._cache.find_content(self.file.name, expected)
-        path = self._cache.name_for(found[0], self.recipe.name, self.file.name) if found else None
-        return self._remembered(expected, path, found[1], "cache") if found and path else None
+        if not found:
+            return None
+        path, content = found
+        named = self._cache.name_for(path, self.recipe.name, self.file.name) or self._copy(path, expected)
+        return self._remembered(expected, named, content, "cache") if named else None
+
+    def _copy(self, path: Path, expected: Expected) -> Path | None:
+        """Copy a file within the cache, where the file system has no hard links; None if it is not there any more."""
+        partial = self._cache.partial(self.recipe.name, self.file.name, expected, copy=True)
+        try:
+            content = copied(
+                path, partial.path, expected, lambda done, total: self._tell("progress", "cache", done, total)
+            )
+        except (Unavailable, WrongFile):
+            return None
+        if expected.problem(content):
+            partial.discard()
+            return None
+        return self._cache.adopt(partial, self.recipe.name, self.file.name, content)
 
     def _first_that_works(self, expected: Expected) -> Fetched:
         tried: list[tuple[str, str]] = []

@@ -4,6 +4,7 @@ A file is taken from the cache, else from the mirror, else from the recipe's URL
 the right file. `ssdconvert.fetching` says how one file is had, and where it lies then.
 """
 
+import glob
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -108,7 +109,7 @@ def _elsewhere(file: File, options: FetchOptions) -> Iterator[str]:
     expected = expected_of(file, None)
     if not options.mirror or not expected.pinned:
         return
-    for path in sorted(local_path(options.mirror).glob(f"*/{file.name}")):
+    for path in sorted(local_path(options.mirror).glob(f"*/{glob.escape(file.name)}")):
         if path.is_file() and not expected.problem(content_of(path, expected.algorithms)):
             yield path.absolute().as_uri()
 

@@ -181,3 +181,18 @@ def test_a_build_from_a_bundle(run: Any, mirror: Path, tmp_path: Path) -> None:
     ended = run("export", "ultraface-slim-320-onnx", "--cache", "there", "--offline", "--json")
     assert ended.code == 0
     assert json.loads(ended.out)["stages"][0]["status"] == "cached"
+
+
+def test_a_mirror_that_nobody_understands(run: Any, recipe: Any) -> None:
+    ended = run("fetch", recipe(), "--mirror", "ftp://friend:secret@host/models")
+    assert ended.code == 2
+    assert "expected a folder, or an http, https or file URL, got ftp://***@host/models" in ended.err
+
+
+def test_home_is_meant_by_a_tilde(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No shell writes it out in an environment file or after --cache=."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    assert run("fetch", "ssd-demo", "--offline", "--cache=~/cache").code == 0
+    assert (tmp_path / "home" / "cache" / "ssd-demo").is_dir()
+    assert not (tmp_path / "~").exists()

@@ -5,6 +5,7 @@ import http.server
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import threading
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from ssdconvert.cli import fetch_progress
-from ssdconvert.cli.fetch_progress import Lines, Tally, amount
+from ssdconvert.cli.fetch_progress import Bars, Lines, Tally, amount
 from ssdconvert.cli.options import Settings
 from ssdconvert.fetching.events import Event
 
@@ -150,6 +151,13 @@ def test_json_errors(run: Callable[..., Any], tmp_path: Path) -> None:
     assert (ended.code, events(ended.err)[-1]["error"]["exit_code"]) == (2, 2)
 
 
+@pytest.mark.parametrize("command", [["show", "nosuch"], ["fetch", "ultraface-rfb-320", "--offline"]])
+def test_a_traceback_is_json_too(run: Callable[..., Any], command: list[str]) -> None:
+    *_, error, log = events(run(*command, "-v", "--log-format", "json").err)
+    assert error["error"]["exit_code"] in (2, 3)
+    assert log["message"].startswith("Traceback")
+
+
 def test_json_events_of_a_build(run: Callable[..., Any], demo: Path) -> None:
     ended = run("build", "ssd-demo", "--log-format", "json")
     assert ended.code == 0, ended.err
@@ -188,6 +196,44 @@ def test_bars_on_a_terminal(two_recipes: list[Path], slow_mirror: str, tmp_path:
     assert "2 files" in text
     assert "kB/s" in text or "MB/s" in text
     assert text.rstrip().splitlines()[-1].count("━") == 0
+
+
+LONG = "FP16/a-long-name-of-a-model-that-tells-how-it-was-trained-and-by-whom-and-when-320x240"
+
+
+def drawn(monkeypatch: pytest.MonkeyPatch, *files: str) -> str:
+    """Return what is on a terminal of 80 columns while files are on their way."""
+    monkeypatch.setenv("COLUMNS", "80")
+    bars = Bars(Settings(False, False, False, None))
+    for file in files:
+        bars.tell(event("progress", file, 123_400_000, 500_000_000))
+    assert bars._progress is not None
+    console = bars._progress.console
+    with console.capture() as captured:
+        console.print(bars._progress.get_renderable())
+    bars.close()
+    return captured.get()
+
+
+def test_a_long_name_leaves_room_for_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = drawn(monkeypatch, f"{LONG}.bin", f"{LONG}.xml", "short.onnx").splitlines()
+    assert len(lines) == 4  # and one for all
+    assert all(re.search("[0-9] [MG]B .*-:--:--", line) for line in lines), lines
+    assert sum("320x240.xml" in line for line in lines) == sum("320x240.bin" in line for line in lines) == 1
+
+
+@pytest.mark.parametrize("name", ["model[/bold].onnx", "model[bold].onnx"])
+def test_a_name_is_no_markup(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    assert name in drawn(monkeypatch, name)
+
+
+def test_nothing_is_shown_when_it_is_over(capsys: pytest.CaptureFixture[str]) -> None:
+    """The threads of a fetch that is interrupted go on until the program ends."""
+    with fetch_progress.fetch_progress(Settings(False, False, False, None, True)) as tell:
+        tell(event("started", "m.pth"))
+    tell(event("progress", "m.pth", 1000))
+    assert "started" in (seen := capsys.readouterr().err)
+    assert "progress" not in seen
 
 
 def test_quiet_says_nothing(run: Callable[..., Any], two_recipes: list[Path], slow_mirror: str) -> None:

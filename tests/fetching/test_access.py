@@ -74,7 +74,8 @@ def test_no_proxy(
 
 def test_a_proxy_that_is_not_there(bench: Bench, server: FaultServer, proxy: FaultServer) -> None:
     proxy.close()
-    bench.refused(server.on("/m", WHOLE))
+    error = bench.refused(server.on("/m", WHOLE))
+    assert f"the proxy {proxy.url} of the environment: Connection refused" in error.message
     assert server.asked == []
 
 
@@ -94,6 +95,21 @@ def test_a_proxy_that_wants_a_password(
     proxy.otherwise = status("407 Proxy Authentication Required")
     error = bench.refused(server.on("/m", WHOLE))
     assert "HTTP 407" in error.message
+    assert "HTTP_PROXY may be http://USER:PASSWORD@HOST:PORT" in error.message
+    assert "SSDCONVERT_TOKEN" not in error.message
+    assert PASSWORD not in error.message + error.hint
+
+
+def test_a_proxy_that_wants_a_password_for_a_tunnel(
+    bench: Bench, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", with_user(server.url))
+    server.otherwise = status("407 Proxy Authentication Required")
+    error = bench.refused("https://models.example.org/m")
+    assert f"the proxy {server.url.replace('://', '://***@')} of the environment: " in error.message
+    assert "407" in error.message
+    assert "HTTPS_PROXY and HTTP_PROXY may be http://USER:PASSWORD@HOST:PORT" in error.message
+    assert len(server.asked) == 1  # in vain as often as it is tried
     assert PASSWORD not in error.message + error.hint
 
 

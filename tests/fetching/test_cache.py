@@ -73,6 +73,21 @@ def test_without_that_digest_nothing_is_shared(cache: Cache, expected: Expected)
     assert cache.find_content("other.onnx", expected) is None
 
 
+def test_what_is_pruned_meanwhile_is_not_there(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pruned(path: Path, algorithms: Any) -> Any:
+        path.unlink()
+        return content_of(path, algorithms)
+
+    path = put(cache)
+    monkeypatch.setattr("ssdconvert.fetching.cache.content_of", pruned)
+    assert cache.find_content("m.onnx", PINNED) is None
+    assert not path.exists()
+    monkeypatch.undo()
+    put(cache)
+    monkeypatch.setattr("ssdconvert.fetching.cache.content_of", pruned)
+    assert cache.find("one", "m.onnx", PINNED) is None
+
+
 def test_what_was_damaged_is_not_found(cache: Cache) -> None:
     path = put(cache)
     path.write_bytes(b"damaged")  # by both names

@@ -14,6 +14,7 @@ from ssdconvert.fetching.cache import Cache
 from ssdconvert.fetching.cache_contents import CacheContents
 from ssdconvert.fetching.cache_pruning import prune_cache
 from ssdconvert.fetching.cache_verification import Verified, verify_cache
+from ssdconvert.fetching.digested_file import content_of
 from ssdconvert.fetching.expected import Expected
 from ssdconvert.fetching.options import FetchOptions
 from ssdconvert.fetching.partial import source_of
@@ -327,3 +328,36 @@ def test_a_recipe_is_used_when_one_of_its_files_is(cache: Path) -> None:
         age(cache / "one" / name, days)
     assert prune_cache(cache, 30, dry_run=False) == []
     assert [one.file for one in prune_cache(cache, 0.5, dry_run=False)] == ["one/a", "one/b"]
+
+
+def test_what_is_taken_while_others_prune_stays(
+    cache: Path, made: Made, had: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = made("one", **digests(MODEL))
+    age(path := had(recipe, MODEL), 40)
+    files = CacheContents.files
+
+    def files_and_then_taken(contents: CacheContents) -> Any:
+        found = files(contents)
+        fetch(recipe, FetchOptions(cache))
+        return found
+
+    monkeypatch.setattr(CacheContents, "files", files_and_then_taken)
+    assert prune_cache(cache, 30, dry_run=False) == []
+    assert path.read_bytes() == MODEL
+
+
+def test_a_file_is_marked_before_it_is_read(
+    cache: Path, made: Made, had: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That takes seconds for a large one."""
+    recipe = made("one", **digests(MODEL))
+    age(path := had(recipe, MODEL), 40)
+
+    def pruned_meanwhile(read: Path, algorithms: Any) -> Any:
+        assert prune_cache(cache, 30, dry_run=False) == []
+        return content_of(read, algorithms)
+
+    monkeypatch.setattr("ssdconvert.fetching.cache.content_of", pruned_meanwhile)
+    assert fetch(recipe, FetchOptions(cache))[0].path.read_bytes() == MODEL
+    assert path.exists()

@@ -4,7 +4,9 @@ What must hold in each scenario, that nothing wrong is in the cache, is in `benc
 """
 
 import gzip
+import shutil
 import socket
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from email.utils import formatdate
@@ -543,7 +545,7 @@ def test_a_status_that_brings_no_file(bench: Bench, server: FaultServer, told: A
     assert len(server.asked) == 1
 
 
-@pytest.mark.parametrize("line", ["401 Unauthorized", "403 Forbidden", "407 Proxy Authentication Required"])
+@pytest.mark.parametrize("line", ["401 Unauthorized", "403 Forbidden"])
 def test_where_a_password_is_wanted_the_message_says_how(
     bench: Bench, server: FaultServer, line: str
 ) -> None:
@@ -736,6 +738,29 @@ def test_all_that_was_tried_is_told(bench: Bench, server: FaultServer) -> None:
     message = bench.refused(*urls, **PINNED).message
     for url, reason in zip(urls, ("HTTP 404", "expected sha256", "redirects"), strict=True):
         assert any(line.startswith(f"  {url}: ") and reason in line for line in message.splitlines())
+
+
+@pytest.mark.skipif(
+    not shutil.which("curl"), reason="curl is not there: the line to fetch a file by hand is for it"
+)
+@pytest.mark.parametrize(
+    ("told", "promise"),
+    [(PINNED, "it is checked all the same"), (LENGTH, "taken on trust"), (UNPINNED, "it is taken on trust")],
+)
+def test_the_line_to_fetch_it_by_hand(bench: Bench, server: FaultServer, told: Any, promise: str) -> None:
+    """It brings the file, and what it leaves where it breaks off is not taken for the file."""
+    url = server.on("/m", *[replace(WHOLE, cut=CUT)] * (QUICK.attempts + 1), WHOLE)
+    hint = bench.refused(url, **told).hint
+    assert promise in hint
+    line = hint.splitlines()[-1]
+    assert subprocess.run(line, shell=True, capture_output=True, timeout=30).returncode
+    (bench.cache / "tried" / "model.onnx.part").unlink(missing_ok=True)
+    server.on("/m", status("404 Not Found"))
+    bench.refused(url, **told)
+    server.on("/m", WHOLE)
+    assert not subprocess.run(line, shell=True, capture_output=True, timeout=30).returncode
+    shutil.rmtree(bench.cache / ".partial")  # it stays for `cache prune`
+    assert bench.fetch(url, **told).origin == "cache"
 
 
 # --- what is no HTTP

@@ -1,17 +1,21 @@
 """Fetching from folders, files and real HTTP servers on loopback: the right file or a clear refusal."""
 
+import errno
 import hashlib
 import http.server
+import os
 import shutil
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ssdconvert.errors import FetchError
+from ssdconvert.fetching.cache import Cache, key_of
 from ssdconvert.fetching.options import FetchOptions
 from ssdconvert.fetching.patience import Patience
 from ssdconvert.recipe import Recipe
@@ -215,6 +219,29 @@ def test_an_unpinned_file_is_remembered(tmp_path: Path, tiny_recipe: Any, mirror
         fetch(wanted, options(tmp_path, mirror=str(mirror_folder)))
 
 
+def test_the_lock_is_that_of_what_is_known_when_it_is_held(
+    tmp_path: Path, tiny_recipe: Any, mirror_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else two processes write one partial file: by the time the first has a lock, its digest is remembered."""
+    keys: list[str] = []
+    locked = Cache.locked
+
+    @contextmanager
+    def remembered_meanwhile(
+        cache: Cache, recipe: str, name: str, expected: Any, on_wait: Any
+    ) -> Iterator[None]:
+        with locked(cache, recipe, name, expected, on_wait):
+            if not keys:
+                cache.remember(recipe, name, SHA256)
+            keys.append(key_of(recipe, name, expected))
+            yield
+
+    monkeypatch.setattr(Cache, "locked", remembered_meanwhile)
+    (fetched,) = fetch(recipe(tiny_recipe), options(tmp_path, mirror=str(mirror_folder)))
+    assert fetched.sha256 == SHA256
+    assert keys[1:] == [SHA256]
+
+
 def test_locked_refuses_what_is_unpinned(tmp_path: Path, tiny_recipe: Any, mirror_folder: Path) -> None:
     wanted = recipe(tiny_recipe)
     fetch(wanted, options(tmp_path, mirror=str(mirror_folder)))
@@ -391,4 +418,21 @@ def test_pinned_evidence_may_lie_there_as_another_recipes(
     found = fetch_if_near(recipe(tiny_recipe), evidence(sha256=SHA256), given)
     assert found is not None
     assert found.path == tmp_path / "cache" / "tiny" / "recorded.tar.gz"
+    assert found.path.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("place", ["cache", "mirror"])
+def test_so_it_may_without_hard_links_and_with_brackets_in_its_name(
+    tmp_path: Path, tiny_recipe: Any, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    folder = tmp_path / place / "another"
+    folder.mkdir(parents=True)
+    (folder / "recorded[1].gz").write_bytes(CONTENT)
+    given = options(tmp_path, mirror=str(tmp_path / "mirror") if place == "mirror" else None, offline=True)
+    found = fetch_if_near(recipe(tiny_recipe), File(name="recorded[1].gz", urls=(), sha256=SHA256), given)
+    assert found is not None
     assert found.path.read_bytes() == CONTENT
