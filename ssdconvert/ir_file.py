@@ -9,6 +9,7 @@ from typing import Any
 from xml.parsers.expat import ExpatError, ParserCreate
 
 from ssdconvert.errors import ConversionError
+from ssdconvert.native_paths import native_path
 from ssdconvert.runners.openvino_core import new_core
 from ssdconvert.runners.openvino_runner import unreadable
 
@@ -29,7 +30,8 @@ def read_ir(xml: Path, core: Any = None) -> Any:
     if actual != needed:
         raise _refused(f"{weights} has {actual} bytes, expected {needed} of {xml.name}")
     try:
-        return (core or new_core()).read_model(xml)
+        with native_path(xml) as path:
+            return (core or new_core()).read_model(path)
     except RuntimeError as error:
         raise unreadable(xml, error) from error
 

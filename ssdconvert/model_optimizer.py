@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ssdconvert.errors import ConversionError
+from ssdconvert.native_paths import native_path
 from ssdconvert.operation_names import name_apart
 from ssdconvert.recipe import Recipe
 
@@ -50,7 +51,8 @@ def from_onnx(source: Path, arguments: Mapping[str, Any]) -> Any:
     with warnings.catch_warnings(), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         warnings.simplefilter("ignore")
         try:
-            model = convert_model(source, compress_to_fp16=False, silent=True, **arguments)
+            with native_path(source) as path:
+                model = convert_model(path, compress_to_fp16=False, silent=True, **arguments)
         except Exception as error:  # Model Optimizer has no common base class of its errors
             raise ConversionError(
                 f"Model Optimizer cannot convert {source.name}: {error}",
@@ -92,9 +94,10 @@ def from_caffe(prototxt: Path, caffemodel: Path, recipe: Recipe) -> Any:
     """
     from ssdconvert.caffe import read_network
 
-    files = {"prototxt": str(prototxt.absolute()), "caffemodel": str(caffemodel.absolute())}
-    request = files | preprocessing_request(recipe)
-    model = converted_in("caffe", "convert_caffe", request, "report this as a bug, with the recipe")
+    with native_path(prototxt) as text, native_path(caffemodel) as weights:
+        files = {"prototxt": str(text.absolute()), "caffemodel": str(weights.absolute())}
+        request = files | preprocessing_request(recipe)
+        model = converted_in("caffe", "convert_caffe", request, "report this as a bug, with the recipe")
     network = read_network(prototxt)
     # the Caffe front end names what it adds in many ways, and each differs from run to run
     name_deterministically(model, {*network.inputs, *(layer.name for layer in network.layers)}, ".*")

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ssdconvert.model_optimizer import converted_in, name_deterministically, names_in, preprocessing_request
+from ssdconvert.native_paths import native_path
 from ssdconvert.recipe import Input, Recipe
 from ssdconvert.toolchains import kind_of
 
@@ -29,12 +30,15 @@ def from_onnx(source: Path, recipe: Recipe, bake: str) -> Any:
 
     Raises MissingDevice where there is no such toolchain, ConversionError where the conversion fails.
     """
-    request = {
-        "source": str(source.absolute()),
-        "resize": baked_resize(recipe.input) if bake == "image" else None,
-        **preprocessing_request(recipe),
-    }
-    model = converted_in(TOOLCHAIN, "convert_onnx", request, "convert it by Model Optimizer: --converter mo")
+    with native_path(source) as path:
+        request = {
+            "source": str(path.absolute()),
+            "resize": baked_resize(recipe.input) if bake == "image" else None,
+            **preprocessing_request(recipe),
+        }
+        model = converted_in(
+            TOOLCHAIN, "convert_onnx", request, "convert it by Model Optimizer: --converter mo"
+        )
     name_deterministically(model, names_in(source))
     return model
 

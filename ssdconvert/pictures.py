@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ssdconvert.catalog import CatalogEntry
 from ssdconvert.errors import RecipeError
 from ssdconvert.generated_pictures import generated_pictures
+from ssdconvert.plain_text import plain
 from ssdconvert.resources import package_file
 from ssdconvert.ssd.preprocess import Pixels
 
@@ -174,4 +175,4 @@ def _files_under(folder: Path) -> Iterator[Path]:
 
 def shown(path: Path) -> str:
     """Return a path as text that every report can hold, whatever bytes its name is made of."""
-    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
+    return plain(path.as_posix())

@@ -8,7 +8,6 @@ when its inputs are the same and its files still have the digests written there.
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ssdconvert.errors import RecipeError
+from ssdconvert.plain_text import json_text
+from ssdconvert.temporary_folders import remove_abandoned, temporary_folder_beside
 
 PRIVATE = ".ssdconvert"
 EXPORTED = f"{PRIVATE}/exported.onnx"  # the graph before simplification
@@ -47,17 +48,6 @@ def code_digest() -> str:
 
 
 @contextmanager
-def temporary_folder_beside(path: Path) -> Iterator[Path]:
-    """Give an empty folder on the file system of `path`, removed afterwards with all that is left in it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=".tmp-", dir=path.parent))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
 def written_atomically(path: Path) -> Iterator[Path]:
     """Give a temporary path; what is written there appears at `path` when the block ends without error."""
     with temporary_folder_beside(path) as folder:
@@ -69,8 +59,7 @@ def written_atomically(path: Path) -> Iterator[Path]:
 def write_json(path: Path, document: Any) -> None:
     """Write a JSON document atomically, readable and the same every time."""
     with written_atomically(path) as temporary:
-        text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_text(json_text(document, indent=2) + "\n", encoding="utf-8")
 
 
 class Workspace:
@@ -107,7 +96,7 @@ class Workspace:
 
     @contextmanager
     def locked(self, on_wait: Callable[[], None]) -> Iterator[None]:
-        """Hold the folder's lock; `on_wait` is called once when another process has it."""
+        """Hold the folder's lock, with nothing in it of killed builds; `on_wait` is called once when it is held."""
         lock = FileLock(self.folder / PRIVATE / "lock")
         try:
             lock.acquire(timeout=0)
@@ -115,9 +104,16 @@ class Workspace:
             on_wait()
             lock.acquire()
         try:
+            remove_abandoned(self._folders())
             yield
         finally:
             lock.release()
+
+    def _folders(self) -> Iterator[Path]:
+        """Yield every folder that a build writes into."""
+        yield self.folder
+        yield from (path for path in self.folder.iterdir() if path.is_dir())
+        yield from (path for path in (self.folder / PRIVATE).rglob("*") if path.is_dir())
 
     def why_stale(
         self, stage: str, inputs: Mapping[str, Any], outputs: Sequence[str], possible: Sequence[str] = ()

@@ -4,7 +4,9 @@ Results go to stdout, progress and errors to stderr; with --json stdout holds on
 nothing else. Nothing heavy is imported before a command needs it.
 """
 
-import json
+import contextlib
+import io
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -18,7 +20,7 @@ from ssdconvert.cli.cache import cache_group
 from ssdconvert.cli.detect import detect_command
 from ssdconvert.cli.doctor import doctor_command
 from ssdconvert.cli.fetch import fetch_command
-from ssdconvert.cli.log import HANDLER, echo_event, log_to_stderr
+from ssdconvert.cli.log import HANDLER, echo, echo_event, echo_json, log_to_stderr
 from ssdconvert.cli.options import color_wanted
 from ssdconvert.cli.recipes import list_command, schema_command, show_command
 from ssdconvert.cli.toolchain import toolchain_group
@@ -65,26 +67,19 @@ for command in (
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
+    _open_streams()
     given = list(sys.argv[1:] if arguments is None else arguments)
     verbose = "-v" in given or "--verbose" in given
     log_to_stderr(given)
 
     def tell(stage: str, message: str, hint: str, code: int, traced: bool = verbose) -> NoReturn:
         """Print a failure in the form that was asked for, and exit."""
-        document = error_document(stage, message, hint, code)
-        if "--json" in given:
-            click.echo(json.dumps(document, indent=2, ensure_ascii=False))
-        elif HANDLER.as_json:
-            echo_event("error", document)
-        else:
-            color = color_wanted(_color_options(given))
-            click.echo(click.style(f"error[{stage}]: ", fg="red", bold=True) + message, err=True, color=color)
-            if hint:
-                click.echo(click.style("hint: ", fg="yellow") + hint, err=True, color=color)
-        if traced and HANDLER.as_json:
-            echo_event("log", {"level": "debug", "message": traceback.format_exc()})
-        elif traced:
-            traceback.print_exc()
+        with contextlib.suppress(OSError):  # nobody can be told: the exit code tells it all the same
+            _print_failure(stage, message, hint, code, given)
+            if traced and HANDLER.as_json:
+                echo_event("log", {"level": "debug", "message": traceback.format_exc()})
+            elif traced:
+                traceback.print_exc()
         sys.exit(code)
 
     try:
@@ -106,6 +101,38 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except Exception as error:  # anything else is ours to mend
         hint = "this is a bug in ssdconvert: report it with the output of the same command and -v"
         tell("bug", f"{type(error).__name__}: {error}", hint, BUG)
+
+
+def _print_failure(stage: str, message: str, hint: str, code: int, given: Sequence[str]) -> None:
+    document = error_document(stage, message, hint, code)
+    if "--json" in given:
+        with contextlib.suppress(OSError):  # where stdout takes nothing, stderr tells it
+            echo_json(document)
+            return
+    if HANDLER.as_json:
+        echo_event("error", document)
+        return
+    color = color_wanted(_color_options(given))
+    echo(click.style(f"error[{stage}]: ", fg="red", bold=True) + message, err=True, color=color)
+    if hint:
+        echo(click.style("hint: ", fg="yellow") + hint, err=True, color=color)
+
+
+def _open_streams() -> None:
+    """Give a process without stdin, stdout or stderr an empty one: the next file that it opens would take its place.
+
+    Characters that the terminal's encoding has not are written as escapes.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    # libraries write to them without asking whether they are there
+    sys.stdout, sys.stderr = sys.stdout or open(1, "w"), sys.stderr or open(2, "w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _color_options(given: Sequence[str]) -> list[str]:

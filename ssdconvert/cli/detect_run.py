@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ssdconvert.cli.log import echo
 from ssdconvert.cli.options import Settings
 from ssdconvert.cli.render import found_text, seen_text
 from ssdconvert.deployed import Feeding
@@ -80,7 +81,7 @@ def run_detect(
     if settings.as_json or texts:
         settings.result("\n".join(texts), documents if many else documents[0])
     for failure in failures:
-        click.echo(f"error[{failure.stage}]: {failure.message}", err=True)
+        echo(f"error[{failure.stage}]: {failure.message}", err=True)
     return max((failure.exit_code for failure in failures), default=0)
 
 

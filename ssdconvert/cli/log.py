@@ -3,20 +3,34 @@
 Each object has the key `event`: message, log, stage, fetch or error.
 """
 
-import json
 import logging
+import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 import click
 
+from ssdconvert.plain_text import json_text, plain
+
 FORMATS = ("text", "json")
+
+
+def echo(text: str, err: bool = False, color: bool | None = None) -> None:
+    """Print a text on stdout, or on stderr."""
+    click.echo(plain(text), err=err, color=color)
+
+
+def echo_json(document: Any, err: bool = False, indent: int | None = 2) -> None:
+    """Print a document; what no terminal of this encoding shows is escaped, so that it stays JSON."""
+    stream = sys.stderr if err else sys.stdout
+    ascii_only = "utf" not in (getattr(stream, "encoding", None) or "utf-8").lower()
+    click.echo(json_text(document, indent, ascii_only, allow_nan=True), err=err)
 
 
 def echo_event(event: str, document: dict[str, Any]) -> None:
     """Print an event as a line of JSON on stderr."""
-    click.echo(json.dumps({"event": event, **document}, ensure_ascii=False), err=True)
+    echo_json({"event": event, **document}, err=True, indent=None)
 
 
 class StderrHandler(logging.Handler):
@@ -29,7 +43,7 @@ class StderrHandler(logging.Handler):
         if self.as_json:
             echo_event("log", {"level": record.levelname.lower(), "message": record.getMessage()})
         else:
-            click.echo(f"{record.levelname}: {record.getMessage()}", err=True)
+            echo(f"{record.levelname}: {record.getMessage()}", err=True)
 
 
 HANDLER = StderrHandler()

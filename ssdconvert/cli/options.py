@@ -1,7 +1,6 @@
 """Options that several commands share, and the settings that they add up to."""
 
 import functools
-import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,8 +9,9 @@ from typing import Any, TypeVar
 
 import click
 
-from ssdconvert.cli.log import FORMATS, echo_event, set_log
+from ssdconvert.cli.log import FORMATS, echo, echo_event, echo_json, set_log
 from ssdconvert.cli.mirror import checked_mirror
+from ssdconvert.errors import RecipeError
 
 TERMINAL, CHANNELS = ("auto", "always", "never"), ("rgb", "bgr")
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -30,9 +30,9 @@ class Settings:
     def result(self, text: str, document: Any) -> None:
         """Print a result on stdout: the document with --json, else the text."""
         if self.as_json:
-            click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+            echo_json(document)
         elif text and not self.quiet:
-            click.echo(text, color=self.color)
+            echo(text, color=self.color)
 
     def progress(self, text: str) -> None:
         """Print a line of progress on stderr."""
@@ -45,7 +45,7 @@ class Settings:
         if self.log_json:
             echo_event(event, document)
         else:
-            click.echo(text, err=True, color=self.color)
+            echo(text, err=True, color=self.color)
 
 
 def output_options(command: Command) -> Command:
@@ -127,11 +127,22 @@ def cache_option(command: Command) -> Command:
     )
     @functools.wraps(command)
     def wrapped(cache: Path | None, **others: Any) -> Any:
-        from ssdconvert.fetching.options import default_cache
-
-        return command(cache=cache.expanduser() if cache else default_cache(), **others)
+        return command(cache=cache.expanduser() if cache else _default_cache(), **others)
 
     return wrapped  # type: ignore[return-value]
+
+
+def _default_cache() -> Path:
+    from ssdconvert.fetching.options import default_cache
+
+    try:
+        return default_cache()
+    except RuntimeError as error:  # a user without HOME whom the system does not know
+        raise RecipeError(
+            f"there is no folder for the cache: {error}",
+            hint="give --cache or SSDCONVERT_CACHE, or set HOME",
+            stage="usage",
+        ) from error
 
 
 def settings_options(command: Command) -> Command:

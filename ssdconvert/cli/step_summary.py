@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 
 from ssdconvert.cli.options import Settings
+from ssdconvert.plain_text import plain
 from ssdconvert.report.markdown import to_markdown
 from ssdconvert.report.result import Verification
 
@@ -19,6 +20,6 @@ def append_to_step_summary(verifications: Iterable[Verification | None], setting
         with open(path, "a", encoding="utf-8") as file:
             for verification in verifications:
                 if verification is not None:
-                    file.write(to_markdown(verification) + "\n")
+                    file.write(plain(to_markdown(verification)) + "\n")
     except OSError as error:
         settings.progress(f"warning: {VARIABLE} names {path}, which cannot be written: {error.strerror}")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssdconvert.errors import ConversionError
+from ssdconvert.native_paths import native_path
 from ssdconvert.onnx_graph import keep_what_leads_to, with_outputs
 from ssdconvert.quantised_onnx import computes_in_integers
 from ssdconvert.runners import Arrays, stopped
@@ -32,13 +33,14 @@ class OnnxRunner:
         self.path = path
         self.runtime = f"onnxruntime {onnxruntime.__version__}"
         try:
-            model: Any = str(path)
+            model = b""
             if extra or exact:
                 graph = with_outputs(onnx.load(path), extra)
                 if cut:
                     keep_what_leads_to(graph.graph, extra)
                 model = graph.SerializeToString()
-            self.session = self._exact_session(graph, model) if exact else _session(model)
+            with native_path(path) as native:
+                self.session = self._exact_session(graph, model) if exact else _session(model or str(native))
         except Exception as error:  # the library raises a dozen classes of its own
             raise ConversionError(
                 f"{path} does not load in ONNX Runtime: {error}",

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ssdconvert.caffe import read_network, refuse_misfit
 from ssdconvert.errors import ConversionError
+from ssdconvert.native_paths import native_path
 from ssdconvert.runners import Arrays
 
 
@@ -43,8 +44,8 @@ class OpencvRunner:
                 f"{', '.join(layer.name for layer in network.layers[-3:])}",
                 stage="load",
             )
-        with _told_by(prototxt.name):
-            self.net = cv2.dnn.readNetFromCaffe(str(prototxt), str(caffemodel))
+        with _told_by(prototxt.name), native_path(prototxt) as text, native_path(caffemodel) as weights:
+            self.net = cv2.dnn.readNetFromCaffe(str(text), str(weights))
         self.net.setPreferableBackend(cv2.dnn.DNN_BACKEND_OPENCV)
         self.net.setPreferableTarget(cv2.dnn.DNN_TARGET_CPU)
         self.net.enableFusion(False)

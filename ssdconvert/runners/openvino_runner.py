@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssdconvert.errors import ConversionError
+from ssdconvert.native_paths import native_path
 from ssdconvert.runners import Arrays, stopped
 from ssdconvert.runners.openvino_core import first_line, new_core
 from ssdconvert.runners.openvino_devices import (
@@ -46,7 +47,8 @@ class OpenvinoRunner:
         self.path, self.device = path, device
         core = new_core()
         try:
-            model = core.read_model(path)
+            with native_path(path) as native:
+                model = core.read_model(native)
             prepare(model)
             own = [name_of(port) for port in model.outputs]
             for name in extra:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ssdconvert.errors import ConversionError
 from ssdconvert.ir_file import read_ir
+from ssdconvert.native_paths import native_path
 from ssdconvert.runners import Arrays, stopped
 from ssdconvert.runners.openvino_core import first_line
 from ssdconvert.runners.openvino_devices import executed_on, property_of, refuse_absent
@@ -37,7 +38,8 @@ def read_model(path: Path, core: Any) -> Any:
     if path.suffix == ".xml":
         return read_ir(path, core)
     try:
-        return core.read_model(path)
+        with native_path(path) as native:
+            return core.read_model(native)
     except RuntimeError as error:
         raise unreadable(path, error) from error
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ssdconvert.devices import device_name
 from ssdconvert.errors import ConversionError, MissingDevice
 from ssdconvert.ir_file import read_ir
+from ssdconvert.native_paths import native_path
 from ssdconvert.runners import Arrays
 from ssdconvert.runners.openvino_devices import PRECISION, STAY, refuse_fallback
 from ssdconvert.toolchains.call import Toolchain
@@ -38,7 +39,6 @@ class ToolchainRunner:
         settings: Mapping[str, str] | None = None,
     ) -> None:
         request = {
-            "path": str(path.absolute()),
             "device": device,
             "parts": device_name(device).names,
             "extra": ports_of(path, extra, prepare),
@@ -46,7 +46,8 @@ class ToolchainRunner:
             "pinned": _pinned(device),
         }
         self.session = toolchain.session("verify")
-        told = self.session.ask("open_model", request, OPENING)
+        with native_path(path) as native:
+            told = self.session.ask("open_model", {"path": str(native.absolute()), **request}, OPENING)
         _refuse_unopened(toolchain.kind.name, device, told)
         self.runtime = f"openvino {told['version']}"
         self.executed_on = ", ".join(told["devices"]) or ("" if device_name(device).sharing else device)

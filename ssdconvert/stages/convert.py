@@ -11,19 +11,22 @@ from pathlib import Path
 from typing import Any
 
 from ssdconvert import openvino_converter
+from ssdconvert.errors import ConversionError
 from ssdconvert.ir_contract import Shapes, check_ir, check_ready_ir
 from ssdconvert.ir_description import describe
 from ssdconvert.ir_graph import suppression_of
 from ssdconvert.model_optimizer import conversion_arguments, from_caffe, from_onnx
+from ssdconvert.native_paths import native_path
 from ssdconvert.older_operations import use_older_operations
 from ssdconvert.originals import Original
 from ssdconvert.originals.fit import refuse_other_rule
 from ssdconvert.outputs import STATIC, TAILS, OutputForm
 from ssdconvert.recipe import Recipe
 from ssdconvert.recipe_source import IrSource, caffe_pair
-from ssdconvert.workspace import temporary_folder_beside
+from ssdconvert.temporary_folders import temporary_folder_beside
 
 Paths = Mapping[str, Path]
+ROOM = 1 << 20  # bytes: a disk on which a file was cut has less
 
 
 def convert(
@@ -123,8 +126,13 @@ def _write(
         describe(model, recipe, precision, sources, maker, bake)
         with temporary_folder_beside(target.parent) as folder:
             temporary = folder / target.name
-            openvino.save_model(_compressed(model, precision), temporary, compress_to_fp16=False)
-            check_ir(recipe, precision, temporary, form, heads or {}, bake)
+            try:
+                with native_path(temporary) as path:
+                    openvino.save_model(_compressed(model, precision), path, compress_to_fp16=False)
+                check_ir(recipe, precision, temporary, form, heads or {}, bake)
+            except (ConversionError, RuntimeError):
+                _refuse_full_disk(folder)
+                raise
             _put(temporary, target)
         sizes.append(f"{precision} {target.with_suffix('.bin').stat().st_size / 1e6:.1f} MB")
     spec = recipe.input
@@ -132,6 +140,11 @@ def _write(
     if bake == "image":
         told = f"{', '.join(sizes)}; input {spec.color.converted} u8 pictures of any size"
     return told if converter == "mo" else f"{told}; by {maker}"
+
+
+def _refuse_full_disk(folder: Path) -> None:
+    """Raise OSError where little more can be written: OpenVINO leaves a cut file then, and does not say so."""
+    (folder / "room").write_bytes(bytes(ROOM))
 
 
 def _put(temporary: Path, target: Path) -> None:

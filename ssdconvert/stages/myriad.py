@@ -21,9 +21,9 @@ from ssdconvert.onnx_graph import keep_what_leads_to
 from ssdconvert.originals import Original
 from ssdconvert.recipe import Recipe
 from ssdconvert.tails.detection_output import LEGACY, add_detection_output
+from ssdconvert.temporary_folders import temporary_folder_beside
 from ssdconvert.toolchains.environment import find
 from ssdconvert.toolchains.session import Session
-from ssdconvert.workspace import temporary_folder_beside
 
 CONVERTING, COMPILING = 1200.0, 1200.0  # seconds: Model Optimizer of 2021 takes its time
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ssdconvert.plain_text import plain
 from ssdconvert.recipe import Recipe
 from ssdconvert.report.comparison import PictureRow, picture_row
 from ssdconvert.report.html import to_html
@@ -30,7 +31,7 @@ def report(recipe: Recipe, verification: Verification, pictures: Sequence[Pictur
     }
     for name, text in texts.items():
         with written_atomically(folder / name) as temporary:
-            temporary.write_text(text, "utf-8")
+            temporary.write_text(plain(text), "utf-8")
     return ", ".join(REPORTS)
 
 

@@ -44,13 +44,20 @@ class Place:
 
 
 def toolchains_folder() -> Path:
-    """Return the folder of all toolchains of this user."""
+    """Return the folder of all toolchains of this user; RecipeError where the system knows none."""
     given = os.environ.get("SSDCONVERT_TOOLCHAINS")
     if given:
         return Path(given).expanduser().absolute()
     import platformdirs
 
-    return Path(platformdirs.user_data_dir("ssdconvert")) / "toolchains"
+    try:
+        return Path(platformdirs.user_data_dir("ssdconvert")) / "toolchains"
+    except RuntimeError as error:  # a user without HOME whom the system does not know
+        raise RecipeError(
+            f"there is no folder for toolchains: {error}",
+            hint="give one with SSDCONVERT_TOOLCHAINS, or set HOME",
+            stage="toolchain",
+        ) from error
 
 
 def locate(name: str) -> Place:
