@@ -97,9 +97,8 @@ class OneFile:
                     )
                     self._cache.set_aside(self._target, *names)
                 return self._shared(expected) or otherwise(expected)
-        return self._under_lock(
-            known, otherwise
-        )  # unpinned, fetched by another process, and gone: another lock
+        # unpinned, and fetched by another process meanwhile: its digest is known, and has a lock of its own
+        return self._under_lock(known, otherwise)
 
     def _shared(self, expected: Expected) -> Fetched | None:
         """Return the file if the cache has its content as another recipe's."""
