@@ -1,9 +1,10 @@
 """What every test gets: a home and a cache of its own, and the shared files where they are."""
 
 import json
+import logging
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,6 +128,14 @@ READY_IR: dict[str, Any] = {
     },
     "precisions": ["FP32", "FP16", "INT8"],
 }
+
+
+@pytest.fixture(autouse=True)
+def own_log_level() -> Iterator[None]:
+    """Undo what -q or -v of a command did to the log."""
+    level = logging.getLogger().level
+    yield
+    logging.getLogger().setLevel(level)
 
 
 @pytest.fixture(autouse=True)
