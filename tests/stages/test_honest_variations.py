@@ -109,7 +109,9 @@ def test_it_passes(
         for precision, path in irs.items()
     ]  # fmt: skip
     result = verify(recipe, original, candidates, pictures)
-    assert result.verdict == "pass", [told(check) for check in result.checks if check.status != "pass"]
+    assert result.verdict == "pass", "\n".join(
+        str(told(check)) for check in result.checks if check.status != "pass"
+    )
     for precision in irs:
         judged = [check for check in result.checks if (check.hop, check.precision) == ("ir", precision)]
         assert {check.level for check in judged} == {"contract", "heads", "detections"}
