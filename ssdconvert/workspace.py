@@ -14,9 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from ssdconvert.errors import RecipeError
+from ssdconvert.locks import held
 from ssdconvert.plain_text import json_text
 from ssdconvert.temporary_folders import remove_abandoned, temporary_folder_beside
 
@@ -97,17 +96,9 @@ class Workspace:
     @contextmanager
     def locked(self, on_wait: Callable[[], None]) -> Iterator[None]:
         """Hold the folder's lock, with nothing in it of killed builds; `on_wait` is called once when it is held."""
-        lock = FileLock(self.folder / PRIVATE / "lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            on_wait()
-            lock.acquire()
-        try:
+        with held(self.folder / PRIVATE / "lock", on_wait):
             remove_abandoned(self._folders())
             yield
-        finally:
-            lock.release()
 
     def _folders(self) -> Iterator[Path]:
         """Yield every folder that a build writes into."""

@@ -16,17 +16,15 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from ssdconvert.errors import FetchError
 from ssdconvert.fetching.digested_file import content_of
-from ssdconvert.fetching.disk_space import link_or_nothing
 from ssdconvert.fetching.expected import Content, Expected
 from ssdconvert.fetching.partial import COPY, Partial, write_note
+from ssdconvert.locks import held, held_if_free
 
 REMEMBERED = "lock.json"
 REJECTED = ".rejected"
@@ -81,7 +79,7 @@ class Cache:
         """Give a file in the cache one more recipe's name; None where the file system cannot."""
         named = self.path(recipe, name)
         named.parent.mkdir(parents=True, exist_ok=True)
-        if not link_or_nothing(path, named):
+        if not _linked(path, named):
             return None
         _mark_used(named)
         return named
@@ -103,7 +101,7 @@ class Cache:
             if not known.exists() or not known.samefile(path):
                 known.unlink(missing_ok=True)  # damaged, else it would have been used
                 known.parent.mkdir(parents=True, exist_ok=True)
-                link_or_nothing(path, known)
+                _linked(path, known)
 
     def set_aside(self, bad: Path, recipe: str, name: str) -> Path:
         """Keep a wrong file under a name that nobody uses, and return that."""
@@ -118,44 +116,18 @@ class Cache:
         folder.mkdir(parents=True, exist_ok=True)
         return Partial(folder / (key_of(recipe, name, expected) + (COPY if copy else "")))
 
-    @contextmanager
     def locked(
         self, recipe: str, name: str, expected: Expected, on_wait: Callable[[], None]
-    ) -> Iterator[None]:
+    ) -> AbstractContextManager[None]:
         """Be the only process and thread that fetches a content; `on_wait` is called once when another does."""
-        with self._lock(key_of(recipe, name, expected), on_wait):
-            yield
+        return held(self._lock(key_of(recipe, name, expected)), on_wait)
 
-    @contextmanager
-    def if_idle(self, key: str) -> Iterator[bool]:
+    def if_idle(self, key: str) -> AbstractContextManager[bool]:
         """Say whether nobody fetches a content, by its `key_of`, and keep it so."""
-        folder = self.folder / ".locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / key)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            lock.release()
+        return held_if_free(self._lock(key))
 
-    @contextmanager
-    def _lock(self, key: str, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
-        folder = self.folder / ".locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / key)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            on_wait()
-            lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
+    def _lock(self, key: str) -> Path:
+        return self.folder / ".locks" / key
 
     def remembered(self, recipe: str) -> dict[str, str]:
         """Return the SHA-256 of a recipe's files as they were first fetched, by name; FetchError if that is damaged."""
@@ -175,7 +147,7 @@ class Cache:
 
     def remember(self, recipe: str, name: str, sha256: str) -> None:
         """Note the digest of a recipe's file."""
-        with self._lock(hashlib.sha256(recipe.encode()).hexdigest()[:32]):
+        with held(self._lock(hashlib.sha256(recipe.encode()).hexdigest()[:32])):
             write_note(self.path(recipe, REMEMBERED), self.remembered(recipe) | {name: sha256})
 
 
@@ -185,6 +157,15 @@ def looked_at(path: Path, algorithms: Sequence[str]) -> Content:
     content = content_of(path, algorithms)
     _set_access_time(path, before.st_atime_ns)
     return content
+
+
+def _linked(existing: Path, new: Path) -> bool:
+    """Give a file one more name; False where the file system cannot, or the name is taken."""
+    try:
+        os.link(existing, new)
+    except OSError:
+        return False
+    return True
 
 
 def _mark_used(path: Path) -> None:

@@ -1,7 +1,6 @@
 """Whether a file has room on the disk, said in bytes when it has not."""
 
 import errno
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -48,12 +47,3 @@ def no_room(folder: Path, needed: int | None, name: str, have: int = 0) -> Fetch
 def is_full(error: OSError) -> bool:
     """Whether writing failed for want of space: the disk's, a quota, or a limit of the size of files."""
     return error.errno in FULL
-
-
-def link_or_nothing(existing: Path, new: Path) -> bool:
-    """Give a file one more name; False where the file system cannot, or the name is taken."""
-    try:
-        os.link(existing, new)
-    except OSError:
-        return False
-    return True
