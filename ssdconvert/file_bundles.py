@@ -109,11 +109,7 @@ def all_unbundled(
 
 def _wanted(recipes: Sequence[Recipe]) -> list[tuple[Recipe, File]]:
     """Return the files of recipes, the evidence too."""
-    evidence = [(recipe, recipe.source.evidence) for recipe in recipes]
-    return [
-        *((recipe, file) for recipe in recipes for file in recipe.source.files),
-        *((recipe, file) for recipe, file in evidence if file),
-    ]
+    return [(recipe, file) for recipe in recipes for file in recipe.source.published]
 
 
 def _names(had: Sequence[Had]) -> set[tuple[str, str]]:

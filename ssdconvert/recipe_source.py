@@ -80,6 +80,11 @@ class _Source(Part):
         return None
 
     @property
+    def published(self) -> tuple[File, ...]:
+        """The files, and the evidence last where there is one."""
+        return (*self.files, *([self.evidence] if self.evidence else []))
+
+    @property
     def keeps_outputs(self) -> bool:
         """Whether what is made of it suppresses as the original does and has its outputs, without a tail."""
         return False

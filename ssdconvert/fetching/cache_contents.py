@@ -11,9 +11,8 @@ from ssdconvert.fetching.cache import REJECTED, REMEMBERED, Cache, key_of, looke
 from ssdconvert.fetching.expected import expected_of
 from ssdconvert.fetching.partial import COPY, NEW, NOTE, Partial
 from ssdconvert.recipe import Recipe
-from ssdconvert.recipe_source import File
+from ssdconvert.temporary_folders import PREFIX
 
-TEMPORARY = ".tmp-"  # how folders begin in which a file is written before it gets its name
 INode = tuple[int, int]
 
 
@@ -102,7 +101,7 @@ class CacheContents:
         """Return notes and folders that nobody finishes, who began them more than so many seconds ago."""
         notes = [self.cache.path(recipe, REMEMBERED + NEW) for recipe in self.recipes()]
         folders = [self.folder / ".partial", *(self.folder / recipe for recipe in self.recipes())]
-        begun = [*notes, *(path for folder in folders for path in sorted(folder.rglob(f"{TEMPORARY}*")))]
+        begun = [*notes, *(path for folder in folders for path in sorted(folder.rglob(f"{PREFIX}*")))]
         return [path for path in begun if path.exists() and time.time() - path.stat().st_mtime > older_than]
 
     def remembered(self, recipe: str) -> dict[str, str]:
@@ -123,9 +122,7 @@ class CacheContents:
 
     def _keys(self, recipe: Recipe) -> Iterator[tuple[str, str]]:
         """Yield under which keys a recipe's files are fetched."""
-        evidence = recipe.source.evidence
-        files: list[File] = [*recipe.source.files, *([evidence] if evidence else [])]
-        for file in files:
+        for file in recipe.source.published:
             expected = expected_of(file, self.remembered(recipe.name).get(file.name))
             yield key_of(recipe.name, file.name, expected), f"{recipe.name}/{file.name}"
 
@@ -137,7 +134,7 @@ class CacheContents:
 def _walked(folder: Path) -> Iterator[CachedFile]:
     """Yield the files in a folder, but for what is being written, and for what vanishes meanwhile."""
     for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith(TEMPORARY))
+        folders[:] = sorted(name for name in folders if not name.startswith(PREFIX))
         for name in sorted(names):
             path = Path(place, name)
             try:

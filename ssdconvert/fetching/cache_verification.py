@@ -60,10 +60,7 @@ class _Check:
     def __init__(self, contents: CacheContents, recipes: Sequence[Recipe]) -> None:
         self._contents, self._cache = contents, contents.cache
         self._named = {
-            (recipe.name, file.name): file
-            for recipe in recipes
-            for file in (*recipe.source.files, recipe.source.evidence)
-            if file
+            (recipe.name, file.name): file for recipe in recipes for file in recipe.source.published
         }
         self._read: dict[INode, Content] = {}
 

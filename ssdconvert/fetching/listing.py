@@ -63,15 +63,14 @@ def listed(recipes: Sequence[Recipe], options: FetchOptions) -> Iterator[Listed]
     """Yield the files of recipes, each with its evidence last; no socket is opened and nothing written."""
     cache = Cache(options.cache)
     for recipe in recipes:
-        evidence = recipe.source.evidence
-        for file in [*recipe.source.files, *([evidence] if evidence else [])]:
+        for file in recipe.source.published:
             yield Listed(
                 recipe.name,
                 file,
                 tuple(_urls(recipe, file, options.mirror)),
                 cache.path(recipe.name, file.name),
                 cache.holds(recipe.name, file.name, expected_of(file, _remembered(cache, recipe, file))),
-                file is evidence,
+                file is recipe.source.evidence,
             )
 
 
