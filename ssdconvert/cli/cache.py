@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ssdconvert.cli.options import Settings, cache_option, output_options, recipe_options
+from ssdconvert.errors import FetchError
 
 if TYPE_CHECKING:
     from ssdconvert.catalog import Catalog
     from ssdconvert.fetching.cache_verification import Verified
     from ssdconvert.recipe import Recipe
 
-INTEGRITY = 3
 CONTENTS = ".files/"  # where files have names by what is in them
 COLOURS = {"ok": "green", "unpinned": "yellow", "damaged": "red"}
 
@@ -105,7 +105,7 @@ def verify_cache_command(catalog: "Catalog", cache: Path, settings: Settings) ->
     settings.result(_verified(cache, verified), [one.to_json() for one in verified])
     if any(one.status == "damaged" for one in verified):
         settings.progress("`ssdconvert fetch NAME` fetches again what was set aside")
-        click.get_current_context().exit(INTEGRITY)
+        click.get_current_context().exit(FetchError.exit_code)
 
 
 def _verified(cache: Path, verified: "list[Verified]") -> str:

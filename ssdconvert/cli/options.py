@@ -11,7 +11,6 @@ import click
 
 from ssdconvert.cli.log import FORMATS, echo, echo_event, echo_json, set_log
 from ssdconvert.cli.mirror import checked_mirror
-from ssdconvert.errors import RecipeError
 
 TERMINAL, CHANNELS = ("auto", "always", "never"), ("rgb", "bgr")
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -127,22 +126,11 @@ def cache_option(command: Command) -> Command:
     )
     @functools.wraps(command)
     def wrapped(cache: Path | None, **others: Any) -> Any:
-        return command(cache=cache.expanduser() if cache else _default_cache(), **others)
+        from ssdconvert.fetching.options import default_cache
+
+        return command(cache=cache.expanduser() if cache else default_cache(), **others)
 
     return wrapped  # type: ignore[return-value]
-
-
-def _default_cache() -> Path:
-    from ssdconvert.fetching.options import default_cache
-
-    try:
-        return default_cache()
-    except RuntimeError as error:  # a user without HOME whom the system does not know
-        raise RecipeError(
-            f"there is no folder for the cache: {error}",
-            hint="give --cache or SSDCONVERT_CACHE, or set HOME",
-            stage="usage",
-        ) from error
 
 
 def settings_options(command: Command) -> Command:

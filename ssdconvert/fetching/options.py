@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from ssdconvert.errors import RecipeError
 from ssdconvert.fetching.events import Tell, silent
 from ssdconvert.fetching.patience import Patience
 
@@ -35,7 +36,14 @@ class Fetched:
 
 
 def default_cache() -> Path:
-    """Return the folder of fetched files for this user."""
+    """Return the folder of fetched files for this user; RecipeError where the system knows none."""
     import platformdirs
 
-    return Path(platformdirs.user_cache_dir("ssdconvert"))
+    try:
+        return Path(platformdirs.user_cache_dir("ssdconvert"))
+    except RuntimeError as error:  # a user without HOME whom the system does not know
+        raise RecipeError(
+            f"there is no folder for the cache: {error}",
+            hint="give --cache or SSDCONVERT_CACHE, or set HOME",
+            stage="usage",
+        ) from error
