@@ -53,7 +53,7 @@ def candidates_of(
         others = [Machine()]
     for precision, relative in plan.irs.items():
         for machine in others:
-            candidate = _ir(plan, original, precision, folder, relative, machine, before)
+            candidate = ir_candidate(plan, original, precision, folder, relative, machine, before)
             yield from candidate.also_in(toolchains)
     for machine in sticks:
         yield from _on_myriad(plan, original, folder, machine)
@@ -80,7 +80,7 @@ def _graph(hop: str, plan: Plan, original: Original, path: Path, inner: Pair | N
     )
 
 
-def _ir(
+def ir_candidate(
     plan: Plan,
     original: Original,
     precision: str,
@@ -115,7 +115,13 @@ def _ir(
         heads = original.head_shapes(recipe.classes)
         kept = promises_of(recipe, precision, path, form, recipe.source.kind == "ir", heads, plan.bake)
         full = folder / plan.irs["FP32"] if "FP32" in plan.irs else None
-        if precision == "FP16" and full and recipe.source.kind != "ir" and not kept["whole"]:
+        if (
+            precision == "FP16"
+            and full
+            and full.exists()
+            and recipe.source.kind != "ir"
+            and not kept["whole"]
+        ):
             kept["rounding"] = broken_rounding(full, path)
         return kept
 

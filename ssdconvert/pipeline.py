@@ -28,6 +28,7 @@ from ssdconvert.toolchains import kind_of
 from ssdconvert.toolchains.environment import find, locate, running
 from ssdconvert.versions import TOOLS, tool_versions
 from ssdconvert.workspace import (
+    ACCEPTANCE,
     EXPORTED,
     Workspace,
     digest_of,
@@ -235,6 +236,7 @@ class _Build(BuildRun):
                 [*self.verified_pictures(), *self.recorded],
                 required,
                 self.options.trace,
+                path(ACCEPTANCE),
             )
             verification = replace(verification, **told_of(machines))
             if all(is_myriad(machine.device) for machine in machines):
@@ -264,7 +266,7 @@ class _Build(BuildRun):
             "toolchains": self.toolchain_pins(),
             "tools": tool_versions(),
         }
-        self.stages.run("verify", inputs, ["report.json"], action, keep)
+        self.stages.run("verify", inputs, ["report.json", ACCEPTANCE], action, keep)
         if self.result.verification is None:
             self.result.verification = verification_from_json(
                 json.loads(path("report.json").read_text("utf-8"))

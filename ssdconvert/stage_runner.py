@@ -12,10 +12,10 @@ from typing import Any
 
 from ssdconvert.build_result import StageResult
 from ssdconvert.errors import RecipeError, SsdconvertError
-from ssdconvert.workspace import Workspace, code_digest
+from ssdconvert.workspace import ACCEPTANCE, Workspace, code_digest
 
 REPORTS = ("report.html", "report.md", "report.xml")
-EVIDENCE = ("manifest.json", *REPORTS, "report.json", "detections.json", "reference.png")
+EVIDENCE = ("manifest.json", *REPORTS, "report.json", ACCEPTANCE, "detections.json", "reference.png")
 
 
 class StageRunner:

@@ -24,7 +24,7 @@ from ssdconvert.errors import ConversionError
 from ssdconvert.ir_file import read_ir
 from ssdconvert.operation_names import name_apart
 from ssdconvert.runners import Arrays, stopped
-from ssdconvert.runners.openvino_core import first_line, new_core
+from ssdconvert.runners.openvino_core import first_line, new_core, operation_set
 from ssdconvert.runners.openvino_runner import compiled
 
 LARGEST = 65504.0
@@ -107,8 +107,8 @@ class HalfSimulation:
 
     def _compiled(self, ports: Sequence[Any]) -> Any:
         import openvino
-        from openvino.runtime import opset13 as operations
 
+        operations = operation_set()
         results = [operations.result(port) for port in ports]
         model = openvino.Model(results, self.model.get_parameters(), "in f16")
         return compiled(new_core(), model, self.path, "CPU")
@@ -199,17 +199,14 @@ def _is_constant(node: Any) -> bool:
 
 
 def _rounded_constant(node: Any) -> Any:
-    from openvino.runtime import opset13 as operations
-
     with np.errstate(over="ignore"):
         values = np.asarray(node.get_data()).astype(np.float16).astype(np.float32)
-    return operations.constant(values).output(0)
+    return operation_set().constant(values).output(0)
 
 
 def _rounded(port: Any) -> Any:
     """Return the port of what rounds another one's f32 to f16."""
-    from openvino.runtime import opset13 as operations
-
+    operations = operation_set()
     split = operations.multiply(port, _number(SPLIT))
     normal = operations.subtract(split, operations.subtract(split, port))
     steps = operations.round(operations.multiply(port, _number(1 / SMALLEST)), "half_to_even")
@@ -223,8 +220,7 @@ def _rounded(port: Any) -> Any:
 
 def _largest(port: Any) -> Any:
     """Return the port of the largest size among the numbers of another one, infinity where one is none."""
-    from openvino.runtime import opset13 as operations
-
+    operations = operation_set()
     size = operations.abs(port)
     held = operations.less(size, _number(np.inf))  # which NaN is not
     axes = operations.constant(np.arange(len(port.get_partial_shape()), dtype=np.int64))
@@ -233,6 +229,4 @@ def _largest(port: Any) -> Any:
 
 
 def _number(value: float) -> Any:
-    from openvino.runtime import opset13 as operations
-
-    return operations.constant(np.float32(value))
+    return operation_set().constant(np.float32(value))

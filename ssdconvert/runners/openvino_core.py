@@ -1,5 +1,7 @@
 """openvino.Core that knows the operations of a user's libraries, too, and what OpenVINO says in words."""
 
+import functools
+import importlib.util
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -48,6 +50,15 @@ def core_with(extensions: Sequence[Path]) -> Any:
                 stage="device",
             ) from error
     return core
+
+
+@functools.cache
+def operation_set() -> Any:
+    """Return OpenVINO's module of operations, set 13: 2025 moved it."""
+    import openvino
+
+    old = importlib.util.find_spec("openvino.runtime") is not None
+    return importlib.import_module(f"{openvino.__name__}{'.runtime' if old else ''}.opset13")
 
 
 def first_line(error: Exception) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from ssdconvert.devices import WHAT_IT_NEEDS, device_name, kind_of
 from ssdconvert.errors import MissingDevice, RecipeError
-from ssdconvert.runners.openvino_core import first_line
+from ssdconvert.runners.openvino_core import first_line, operation_set
 
 PRECISION = "INFERENCE_PRECISION_HINT"
 TYPES = (
@@ -31,8 +31,8 @@ def refuse_absent(core: Any, device: str) -> None:
 def _refuse_unless_it_compiles(core: Any, name: str) -> None:
     """Raise MissingDevice with what OpenVINO says of a device that it does not list; NPU.3720 it takes unlisted."""
     import openvino
-    from openvino.runtime import opset13 as operations
 
+    operations = operation_set()
     number = operations.parameter([1], openvino.Type.f32)
     model = openvino.Model([operations.result(operations.relu(number))], [number], "nothing")
     try:

@@ -1,0 +1,163 @@
+"""What the original said of a few pictures, in one file: the reference on machines that cannot run the original.
+
+An .npz without pickles: `about` is JSON, `default_boxes` [P, 4] are there where boxes are offsets of them, and each
+picture N has `N/pixels`, RGB u8 [H, W, 3] at the size of the input, `N/heads/NAME`, and `N/own/FIELD` where the
+original detects by itself.
+"""
+
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssdconvert.errors import ConversionError
+from ssdconvert.ir_graph import suppression_of
+from ssdconvert.originals import Original
+from ssdconvert.outputs import form_of
+from ssdconvert.recipe import Recipe
+from ssdconvert.references import Reference, References
+from ssdconvert.runners import Arrays
+from ssdconvert.samples import Picture
+from ssdconvert.ssd.detections import Detections, detections_of
+from ssdconvert.ssd.heads import DECODED_BOXES, BoxCoding, Heads, HeadTensor
+from ssdconvert.workspace import written_atomically
+
+SCHEMA_VERSION = 1
+ENOUGH = 16 << 20  # bytes: no more pictures are kept then, of which two are at least
+MOST_PICTURES, LEAST_PICTURES = 8, 2
+
+
+@dataclass
+class RecordedRunner:
+    """The engine in which the original ran elsewhere: it is told of, and runs nothing."""
+
+    runtime: str
+    executed_on: str = ""
+    execution_precision: str = ""
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
+        """Raise ConversionError: there is nothing to run."""
+        raise ConversionError(
+            "the original is not here: what it said is recorded of a few pictures", hint="", stage="verify"
+        )
+
+
+def write_acceptance(path: Path, original: Original, references: References) -> None:
+    """Write what the original says of pictures that are not generated, first of those on which it detects something."""
+    heads = original.heads
+    about = {
+        "schema": SCHEMA_VERSION,
+        "runtime": original.runner.runtime,
+        "clip": heads.clip,
+        "logits": heads.logits,
+        "coding": {
+            "variances": heads.coding.variances,
+            "largest_size_offset": heads.coding.largest_size_offset,
+        }
+        if heads.coding
+        else None,
+        "tensors": {name: asdict(tensor) for name, tensor in original.tensors.items()},
+        "default_boxes": original.default_boxes,
+        "outputs": original.own.names if original.own else None,
+        "keeps_outputs": original.keeps_outputs,
+        "quantised": original.quantised,
+        "in_order_of_score": original.in_order_of_score,
+        "precision": original.precision,
+    }
+    arrays: Arrays = {"default_boxes": heads.coding.default_boxes} if heads.coding else {}
+    names = list[str]()
+    for reference in _kept(references):
+        assert isinstance(reference.sample, Picture)
+        arrays |= {f"{len(names)}/{name}": array for name, array in _arrays_of(reference, heads).items()}
+        names.append(reference.sample.name)
+    arrays["about"] = np.array(json.dumps({**about, "pictures": names}))
+    with written_atomically(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def _kept(references: References) -> list[Reference]:
+    """Return the references to keep, by what they show and as many as `ENOUGH` bytes hold."""
+    loaded = (references[name][1] for name in references.pictures(generated=False)[: 4 * MOST_PICTURES])
+    found = [(reference, len(reference.detections)) for reference in loaded if reference is not None]
+    kept, size = list[Reference](), 0
+    for reference, _ in sorted(found, key=lambda one: one[1] == 0)[:MOST_PICTURES]:
+        size += sum(array.nbytes for array in reference.heads.values())
+        if len(kept) >= LEAST_PICTURES and size > ENOUGH:
+            break
+        kept.append(reference)
+    return kept
+
+
+def _arrays_of(reference: Reference, heads: Heads) -> Arrays:
+    assert isinstance(reference.sample, Picture)
+    arrays: Arrays = {"pixels": reference.sample.pixels}
+    arrays |= {f"heads/{name}": reference.heads[name] for name in heads.names}
+    if reference.own is not None:
+        arrays |= {f"own/{field.name}": getattr(reference.own, field.name) for field in fields(Detections)}
+    return arrays
+
+
+def read_acceptance(path: Path, recipe: Recipe) -> tuple[Original, list[Reference]]:
+    """Return the original as it was recorded, and what it said; ConversionError where the file is not whole."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            about = json.loads(str(arrays["about"]))
+            original = _original(recipe, about, arrays)
+            places = range(len(about["pictures"]))
+            return original, [_reference(recipe, original, about["pictures"][n], n, arrays) for n in places]
+    except FileNotFoundError:
+        raise ConversionError(
+            f"{path.name} is missing: there is nothing to compare with",
+            hint="build the model again, and package it again",
+            stage="verify",
+        ) from None
+    except (OSError, KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ConversionError(
+            f"{path.name} cannot be read: {error}", hint="get the archive again", stage="verify"
+        ) from error
+
+
+def _original(recipe: Recipe, about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Original:
+    coding = None
+    if about["coding"]:
+        first, second = about["coding"]["variances"]
+        coding = BoxCoding(arrays["default_boxes"], (first, second), about["coding"]["largest_size_offset"])
+    classes = len(recipe.class_names)
+    placed = {
+        name: HeadTensor(**tensor | {"sides": tuple(tensor["sides"])})
+        for name, tensor in about["tensors"].items()
+    }
+    return Original(
+        Heads(coding, about["clip"], about["logits"]),
+        about["default_boxes"],
+        None,
+        RecordedRunner(f"{about['runtime']}, as recorded"),
+        placed,
+        form_of(about["outputs"]) if about["outputs"] else None,
+        about["keeps_outputs"],
+        about["quantised"],
+        # it names the tensors of a ready IR
+        (lambda model: suppression_of(model, classes))
+        if recipe.source.kind == "ir"
+        else (lambda model: None),
+        about["in_order_of_score"],
+        precision=about["precision"],
+    )
+
+
+def _reference(
+    recipe: Recipe, original: Original, name: str, place: int, arrays: Mapping[str, NDArray[Any]]
+) -> Reference:
+    heads = {head: arrays[f"{place}/heads/{head}"] for head in original.heads.names}
+    own = None
+    if original.own is not None:
+        own = Detections(**{field.name: arrays[f"{place}/own/{field.name}"] for field in fields(Detections)})
+    probabilities, boxes = original.heads.decoded(heads)
+    found = detections_of(probabilities, boxes, recipe.detections)
+    sample = Picture(name, arrays[f"{place}/pixels"])
+    return Reference(sample, {DECODED_BOXES: boxes[None]} | heads, probabilities, boxes, found, own)
