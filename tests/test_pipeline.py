@@ -73,6 +73,7 @@ def test_every_promised_file_is_there(folder: Path) -> None:
         "report.md",
         "report.xml",
         "reference.png",
+        "acceptance.npz",
         "detections.json",
         "manifest.json",
     }
