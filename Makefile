@@ -29,7 +29,7 @@ $(VENV)/.toolchain-myriad: ssdconvert/toolchains/myriad-compile.txt
 test: $(VENV)/.installed $(TOOLCHAINS:%=$(VENV)/.toolchain-%) ## run the whole test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow" $(ARGS)
 
-test-slow: $(VENV)/.installed ## what takes minutes: whole builds at 1200x1200
+test-slow: $(VENV)/.installed ## what takes minutes: builds at 1200x1200, kills, full disks, odd paths
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) -m slow $(ARGS)
 
 lint: $(VENV)/.installed ## ruff and mypy

@@ -102,6 +102,7 @@ def test_a_read_only_cache_with_the_files_in_it(
     assert digests(demo) == right
 
 
+@pytest.mark.slow
 def test_a_read_only_cache_that_was_filled_by_hand(
     built: Path, tmp_path: Path, in_read_only: Callable[..., Any]
 ) -> None:
@@ -142,6 +143,7 @@ for size in sizes:
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk(built: Path, tmp_path: Path, namespace: list[str], right: dict[str, str]) -> None:
     """Full while OpenVINO saves the weights, the .xml, and while it reports; then there is room."""
     disk, results = tmp_path / "disk", tmp_path / "results"
@@ -176,6 +178,7 @@ time.gmtime, time.localtime = then(time.gmtime), then(time.localtime)
 """
 
 
+@pytest.mark.slow
 def test_a_clock_in_1980_a_bare_environment_and_no_utf_8(
     built: Path, tmp_path: Path, right: dict[str, str]
 ) -> None:
@@ -204,6 +207,7 @@ def test_a_clock_in_1980_a_bare_environment_and_no_utf_8(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "clock", "out"]
 
 
+@pytest.mark.slow
 def test_paths_of_any_bytes(tmp_path: Path, right: dict[str, str]) -> None:
     """Recipe, output, cache, pictures: a byte that is no UTF-8 is shown as `\\xe9`, and JSON stays JSON."""
     recipe = Path(ODD, "ssd-demo.yaml")

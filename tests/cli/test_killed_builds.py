@@ -4,9 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "robustness_kills.py"
 
 
+@pytest.mark.slow
 def test_a_build_after_five_kills_is_as_a_clean_one(built: Path) -> None:
     """The script looks at what each kill leaves, and at the files of the build that follows."""
     clean = ["--clean", str(built / "build/ssd-demo"), "--life", "10"]
