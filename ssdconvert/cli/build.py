@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ssdconvert.api import machines_asked_for, named_devices
+from ssdconvert.cli.build_at_once import build_at_once
 from ssdconvert.cli.fetch_progress import fetch_progress
 from ssdconvert.cli.options import (
     Settings,
@@ -29,6 +30,7 @@ from ssdconvert.errors import RecipeError, SsdconvertError, WrongModel
 
 if TYPE_CHECKING:
     from ssdconvert.build_result import BuildResult
+    from ssdconvert.build_worker import Job
     from ssdconvert.catalog import Catalog, CatalogEntry
     from ssdconvert.fetching.options import FetchOptions
     from ssdconvert.report.result import Verification
@@ -36,6 +38,10 @@ if TYPE_CHECKING:
 
 @click.command("build", short_help="Everything, from fetch to manifest; skips what is up to date.")
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.option(
+    "-j", "--jobs", type=click.IntRange(1), default=1, show_default=True,
+    help="Recipes at once, each on its share of the cores.",
+)  # fmt: skip
 @output_folder_option
 @precision_option
 @tail_option
@@ -49,22 +55,17 @@ if TYPE_CHECKING:
 @fetch_options
 @recipe_options
 @output_options
-def build_command(names: Sequence[str], catalog: "Catalog", settings: Settings, **options: Any) -> None:
+def build_command(
+    names: Sequence[str], jobs: int, catalog: "Catalog", settings: Settings, **options: Any
+) -> None:
     """Fetch, export, simplify, convert, verify, detect, report: what is not up to date already.
 
     NAME is a recipe's name (see `ssdconvert list`) or the path of a recipe file.
     """
     entries = [catalog.find(name) for name in names]  # a name that does not exist is told before any build
-    results: list[BuildResult] = []
-    errors: list[SsdconvertError] = []
-    for entry in entries:
-        try:
-            results.append(run_recipe(entry, settings, many=len(entries) > 1, **options))
-        except SsdconvertError as error:
-            if len(entries) == 1:
-                raise
-            settings.progress(f"error[{error.stage}]: {error.message}")
-            errors.append(error)
+    outcomes = _outcomes(entries, jobs, settings, **options)
+    errors = [outcome for outcome in outcomes if isinstance(outcome, SsdconvertError)]
+    results = [outcome for outcome in outcomes if not isinstance(outcome, SsdconvertError)]
     from ssdconvert.cli.render import build_text
     from ssdconvert.cli.step_summary import append_to_step_summary
 
@@ -77,6 +78,36 @@ def build_command(names: Sequence[str], catalog: "Catalog", settings: Settings, 
         click.get_current_context().exit(errors[0].exit_code)
     if errors:
         raise errors[0]
+
+
+def _outcomes(
+    entries: "Sequence[CatalogEntry]", jobs: int, settings: Settings, **options: Any
+) -> "list[BuildResult | SsdconvertError]":
+    """Build recipes, and return what became of each; a failure is raised where there is one recipe."""
+    many = len(entries) > 1
+    if many and jobs > 1:
+        from ssdconvert.build_pool import useful_workers
+
+        if (workers := useful_workers(jobs, len(entries))) > 1:
+            planned = [_job_or_failure(entry, many=many, **options) for entry in entries]
+            return build_at_once(planned, workers, settings)
+    outcomes: list[BuildResult | SsdconvertError] = []
+    for entry in entries:
+        try:
+            outcomes.append(run_recipe(entry, settings, many=many, **options))
+        except SsdconvertError as error:
+            if not many:
+                raise
+            settings.progress(f"error[{error.stage}]: {error.message}")
+            outcomes.append(error)
+    return outcomes
+
+
+def _job_or_failure(entry: "CatalogEntry", **options: Any) -> "Job | SsdconvertError":
+    try:
+        return build_job(entry, **options)
+    except SsdconvertError as error:
+        return error
 
 
 @click.command("export", short_help="The ONNX graph of a recipe.")
@@ -116,9 +147,28 @@ def convert_command(name: str, catalog: "Catalog", settings: Settings, **options
     settings.result("\n".join([*paths, "not verified: run `ssdconvert verify`"]), result.to_json())
 
 
-def run_recipe(
+def run_recipe(entry: "CatalogEntry", settings: Settings, **options: Any) -> "BuildResult":
+    """Run one recipe's stages, telling of each on stderr; `options` are those of `build_job`."""
+    from ssdconvert.cli.render import stage_line
+    from ssdconvert.pipeline import build
+
+    job = build_job(entry, **options)
+    name = job.entry.recipe.name
+    settings.progress(f"{name}: {job.entry.recipe.title}")
+    with fetch_progress(settings) as tell:
+        return build(
+            job.entry,
+            replace(job.options, fetch=replace(job.options.fetch, tell=tell)),
+            job.until,
+            on_stage=lambda stage: settings.event(
+                "stage", stage_line(stage, settings.verbose), {"recipe": name, **stage.to_json()}
+            ),
+            on_wait=lambda: settings.progress(f"  waiting: another process builds in {job.options.output}"),
+        )
+
+
+def build_job(
     entry: "CatalogEntry",
-    settings: Settings,
     fetching: "FetchOptions",
     output: Path | None,
     until: str = "manifest",
@@ -136,12 +186,11 @@ def run_recipe(
     tail: str = "nms",
     converter: str = "mo",
     bake: str = "values",
-) -> "BuildResult":
-    """Run one recipe's stages, telling of each on stderr."""
+) -> "Job":
+    """Return what is built of a recipe, and how, as the command line asks for."""
     from ssdconvert.build_result import BuildOptions
-    from ssdconvert.cli.render import stage_line
+    from ssdconvert.build_worker import Job
     from ssdconvert.pictures import named_pictures, pictures_beside
-    from ssdconvert.pipeline import build
 
     if many and output is not None:
         raise RecipeError(
@@ -163,17 +212,7 @@ def run_recipe(
         converter=converter,
         bake=bake,
     )
-    settings.progress(f"{entry.recipe.name}: {entry.recipe.title}")
-    with fetch_progress(settings) as tell:
-        return build(
-            entry,
-            replace(options, fetch=replace(fetching, tell=tell)),
-            until,
-            on_stage=lambda stage: settings.event(
-                "stage", stage_line(stage, settings.verbose), {"recipe": entry.recipe.name, **stage.to_json()}
-            ),
-            on_wait=lambda: settings.progress(f"  waiting: another process builds in {options.output}"),
-        )
+    return Job(entry, options, until)
 
 
 def raise_unless_right(

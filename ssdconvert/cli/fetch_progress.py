@@ -37,13 +37,13 @@ class Shown(Protocol):
 
 
 @contextmanager
-def fetch_progress(settings: Settings) -> Iterator["Tell"]:
-    """Give what shows the events of a fetch on stderr as the command line asked for."""
+def fetch_progress(settings: Settings, bars: bool = True) -> Iterator["Tell"]:
+    """Give what shows the events of a fetch on stderr as the command line asked for; lines without `bars`."""
     if settings.quiet:
         shown: Shown = Nothing()
     elif settings.log_json:
         shown = JsonEvents()
-    elif sys.stderr.isatty():
+    elif bars and sys.stderr.isatty():
         shown = Bars(settings)
     else:
         shown = Lines(settings)

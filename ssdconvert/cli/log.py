@@ -40,10 +40,13 @@ class StderrHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record."""
+        recipe: str = getattr(record, "recipe", "")
         if self.as_json:
-            echo_event("log", {"level": record.levelname.lower(), "message": record.getMessage()})
+            of = {"recipe": recipe} if recipe else {}
+            echo_event("log", {**of, "level": record.levelname.lower(), "message": record.getMessage()})
         else:
-            echo(f"{record.levelname}: {record.getMessage()}", err=True)
+            of_recipe = f"{recipe}: " if recipe else ""
+            echo(f"{of_recipe}{record.levelname}: {record.getMessage()}", err=True)
 
 
 HANDLER = StderrHandler()
@@ -53,6 +56,11 @@ def log_to_stderr(given: Sequence[str]) -> None:
     """Send the log to stderr, warnings and worse; `given` is a command line that may not be one."""
     logging.basicConfig(level=logging.WARNING, handlers=[HANDLER])
     HANDLER.as_json = ("--log-format", "json") in pairwise(given) or "--log-format=json" in given
+
+
+def log_of_recipe(recipe: str, level: int, message: str) -> None:
+    """Log what the process that builds one of several recipes has logged."""
+    logging.getLogger(__name__).log(level, "%s", message, extra={"recipe": recipe})
 
 
 def set_log(quiet: bool, verbose: bool, as_json: bool) -> None:

@@ -18,13 +18,14 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Settings:
-    """How a command talks. `color` None: as the terminal wants."""
+    """How a command talks. `color` None: as the terminal wants; `recipe`: of which of several it tells."""
 
     as_json: bool
     quiet: bool
     verbose: bool
     color: bool | None
     log_json: bool = False
+    recipe: str = ""
 
     def result(self, text: str, document: Any) -> None:
         """Print a result on stdout: the document with --json, else the text."""
@@ -42,8 +43,9 @@ class Settings:
         if self.quiet:
             return
         if self.log_json:
-            echo_event(event, document)
+            echo_event(event, {**({"recipe": self.recipe} if self.recipe else {}), **document})
         else:
+            text = f"{self.recipe}: {text.strip()}" if self.recipe else text
             echo(text, err=True, color=self.color)
 
 

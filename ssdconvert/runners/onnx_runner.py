@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ssdconvert.cores import threads_for_onnx_runtime
 from ssdconvert.errors import ConversionError
 from ssdconvert.native_paths import native_path
 from ssdconvert.onnx_graph import keep_what_leads_to, with_outputs
@@ -80,6 +81,7 @@ def _session(model: Any, level: str = "ORT_ENABLE_ALL", entries: Mapping[str, st
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors; its warnings on old exporters run to hundreds of lines
+    options.intra_op_num_threads = threads_for_onnx_runtime()
     options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
     for key, value in (entries or {}).items():
         options.add_session_config_entry(key, value)
