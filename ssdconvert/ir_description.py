@@ -12,8 +12,11 @@ MOST_NAMES = 5  # shown of labels that are missing, or too many
 KEYS = (  # of `describe`, but for the digests
     "recipe", "title", "licence", "precision", "labels", "stand_in", "input_range", "input_color", "resize",
     "baked_model_color", "baked_mean", "baked_scale",
-    "converter", "input_type", "input_layout", "input_size", "baked_resize",
+    "converter", "input_type", "input_layout", "input_size", "baked_resize", "run_configuration",
 )  # fmt: skip
+# properties of OpenVINO with which one picture at a time is answered soonest, in the type that was verified;
+# docs/run-configuration.md says why these, benchmarks/ir_latency.py measures others
+RUN_CONFIGURATION = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
 
 
 def describe(
@@ -61,6 +64,7 @@ def description_of(recipe: Recipe, precision: str, bake: str = "values") -> dict
         "baked_model_color": spec.color.model,
         "baked_mean": " ".join(f"{value:g}" for value in spec.mean),
         "baked_scale": " ".join(f"{value:g}" for value in spec.scale),
+        "run_configuration": " ".join(f"{key}={value}" for key, value in RUN_CONFIGURATION.items()),
     }
 
 

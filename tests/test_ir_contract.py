@@ -331,6 +331,12 @@ def saying(key: str, value: str) -> Change:
         ("baked_model_color", "bgr", "baked_model_color: 'bgr', expected 'rgb'"),
         ("baked_mean", "100 110 120", "baked_mean: '100 110 120', expected '120 110 100'"),
         ("baked_scale", "1 1 1", "baked_scale: '1 1 1', expected '60 50 40'"),
+        (
+            "run_configuration",
+            "PERFORMANCE_HINT=THROUGHPUT",
+            "run_configuration: 'PERFORMANCE_HINT=THROUGHPUT', expected "
+            "'PERFORMANCE_HINT=LATENCY INFERENCE_PRECISION_HINT=f32'",
+        ),
         ("labels", "cat\ndog", "labels: 'cow' missing: expected 3 names, found 2"),
         ("labels", "cat\ndog\ncow\nhen", "labels: 'hen' too many: expected 3 names, found 4"),
         ("labels", "cat\nhen\ncow", "labels: 'dog' missing, 'hen' too many: expected 3 names, found 3"),

@@ -6,6 +6,7 @@ from typing import Any
 
 from ssdconvert.fetching.options import Fetched
 from ssdconvert.gate_limits import DEFAULT_LIMITS, limits_of
+from ssdconvert.ir_description import RUN_CONFIGURATION
 from ssdconvert.model_optimizer import conversion_arguments
 from ssdconvert.myriad import FOLDER
 from ssdconvert.myriad import TOOLCHAIN as MYRIAD
@@ -63,6 +64,7 @@ def manifest_document(
             "verify": {**gate, "limits": {p: asdict(limits_of(recipe, p)) for p in DEFAULT_LIMITS}},
         },
         "verdict": verdict,
+        "run_configuration": dict(RUN_CONFIGURATION),
         "artifacts": [dict(entry) for entry in artefacts],
     }
 

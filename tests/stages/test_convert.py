@@ -7,6 +7,7 @@ import pytest
 
 from ssdconvert.errors import ConversionError
 from ssdconvert.ir_contract import check_ir, weight_types
+from ssdconvert.ir_description import RUN_CONFIGURATION
 from ssdconvert.model_optimizer import conversion_arguments
 from ssdconvert.outputs import STATIC
 from ssdconvert.runners.openvino_runner import OpenvinoRunner
@@ -95,6 +96,17 @@ def test_rt_info_says_what_a_deployer_must_know(tiny: Any) -> None:
         "baked_scale": "60 50 40",
         "licence": "Apache-2.0",
     }
+
+
+def test_rt_info_says_how_it_is_run_best_and_openvino_takes_that(tiny: Any) -> None:
+    model = openvino.Core().read_model(tiny.irs["FP16"])
+    told = model.get_rt_info(["ssdconvert", "run_configuration"]).astype(str)
+    settings = dict(pair.split("=") for pair in told.split())
+    assert settings == RUN_CONFIGURATION
+    compiled = openvino.Core().compile_model(model, "CPU", settings)
+    assert compiled.get_property("PERFORMANCE_HINT") == "LATENCY"
+    assert compiled.get_property("INFERENCE_PRECISION_HINT") == openvino.Type.f32
+    assert compiled.get_property("NUM_STREAMS") == 1
 
 
 def test_no_path_of_this_machine_is_in_the_ir(tiny: Any) -> None:

@@ -21,6 +21,7 @@ def test_the_manifest_ties_everything_together(tmp_path: Path, tiny_recipe: Any)
     assert document["sources"] == [{"name": "tiny.pth", "sha256": "ab" * 32, "bytes": 7, "pinned": True}]
     assert document["artifacts"] == artefacts
     assert document["verdict"] == "pass"
+    assert document["run_configuration"] == {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
     assert document["stages"]["convert"]["reverse_input_channels"] is True
     assert document["stages"]["verify"]["devices"] == ["CPU"]
     assert document["stages"]["verify"]["limits"]["FP32"]["heads"] == 1e-4
