@@ -23,6 +23,7 @@ from ssdconvert.cli.fetch import fetch_command
 from ssdconvert.cli.log import HANDLER, echo, echo_event, echo_json, log_to_stderr
 from ssdconvert.cli.options import color_wanted
 from ssdconvert.cli.recipes import list_command, schema_command, show_command
+from ssdconvert.cli.report import report_command
 from ssdconvert.cli.toolchain import toolchain_group
 from ssdconvert.cli.verify import verify_command
 from ssdconvert.errors import MissingDevice, SsdconvertError, error_document
@@ -59,6 +60,7 @@ for command in (
     convert_command,
     verify_command,
     detect_command,
+    report_command,
     doctor_command,
     toolchain_group,
     cache_group,

@@ -78,7 +78,7 @@ def to_html(
         runtimes=runtime_table(verification),
         cell_text=cell_text,
         words=words,
-        bar=_bar,
+        bar=bar,
         data_uri=_data_uri,
         statistics=_statistics,
         short_name=short_name,
@@ -176,7 +176,7 @@ def _told(verification: Verification, check: Check) -> str:
     return ", ".join([*(f"{key}={value}" for key, value in settings.items()), *verification.extensions])
 
 
-def _bar(check: Check) -> Markup:
+def bar(check: Check) -> Markup:
     """Draw how much of its limit a value takes, and say it."""
     share = words.share_of_limit(check)
     if share is None:

@@ -10,17 +10,53 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from xml.etree import ElementTree
 
+from ssdconvert.report.builds import Build
 from ssdconvert.report.result import Check, Verification, describe
 from ssdconvert.report.words import limit_text, passing_limit, printable, value_text
 
 
 def to_junit(verification: Verification) -> str:
     """Return the report of a verification, to be written as UTF-8."""
+    return _text(verification.model, _suites(verification))
+
+
+def builds_to_junit(builds: Iterable[Build]) -> str:
+    """Return the reports of several builds in one file; one without a report is a failure.
+
+    A test case's class has the model's name in front: readers take two of the same class and name for one.
+    """
+    suites = []
+    for build in builds:
+        if build.verification is None:
+            suites.append(_unverified_suite(build))
+            continue
+        for suite in _suites(build.verification):
+            for case in suite.iter("testcase"):
+                candidate = case.get("classname", "")
+                if candidate != printable(build.name):
+                    case.set("classname", f"{printable(build.name)}: {candidate}")
+            suites.append(suite)
+    return _text("ssdconvert", suites)
+
+
+def _suites(verification: Verification) -> list[ElementTree.Element]:
     suites = [_verdict_suite(verification)]
     in_order = sorted(verification.checks, key=_order(verification.checks))
     for candidate, checks in groupby(in_order, key=lambda check: check.candidate):
         suites.append(_suite(verification, describe(candidate), list(checks)))
-    root = ElementTree.Element("testsuites", {"name": printable(verification.model)} | _counts(suites))
+    return suites
+
+
+def _unverified_suite(build: Build) -> ElementTree.Element:
+    suite = _named(f"{build.name}: verdict", {})
+    case = _case(suite, build.name, "verdict")
+    _outcome(case, "failure", build.verdict, build.reason, build.reason)
+    suite.attrib |= _counts([suite])
+    return suite
+
+
+def _text(name: str, suites: Sequence[ElementTree.Element]) -> str:
+    root = ElementTree.Element("testsuites", {"name": printable(name)} | _counts(suites))
     root.extend(suites)
     ElementTree.indent(root)
     text = ElementTree.tostring(root, encoding="unicode")

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
+from ssdconvert.errors import RecipeError
 from ssdconvert.plain_text import plain
 from ssdconvert.recipe import Recipe
+from ssdconvert.report.builds import Build
 from ssdconvert.report.comparison import PictureRow, picture_row
 from ssdconvert.report.html import to_html
-from ssdconvert.report.junit import to_junit
+from ssdconvert.report.index import to_index
+from ssdconvert.report.junit import builds_to_junit, to_junit
 from ssdconvert.report.markdown import to_markdown
 from ssdconvert.report.result import Box, Verification
 from ssdconvert.samples import PictureFile
@@ -33,6 +36,26 @@ def report(recipe: Recipe, verification: Verification, pictures: Sequence[Pictur
         with written_atomically(folder / name) as temporary:
             temporary.write_text(plain(text), "utf-8")
     return ", ".join(REPORTS)
+
+
+def report_of_builds(builds: Sequence[Build], folder: Path) -> tuple[Path, Path]:
+    """Write the page and the JUnit file of several builds into a folder, and return their paths.
+
+    Raises RecipeError where the folder cannot be made.
+    """
+    texts = {"index.html": to_index(builds, folder), "junit.xml": builds_to_junit(builds)}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecipeError(
+            f"the folder {folder} cannot be made: {error.strerror}",
+            hint="give another one with --output",
+            stage="output",
+        ) from error
+    for name, text in texts.items():
+        with written_atomically(folder / name) as temporary:
+            temporary.write_text(plain(text), "utf-8")
+    return folder / "index.html", folder / "junit.xml"
 
 
 def picture_rows(

@@ -1,5 +1,8 @@
 """A verification with everything that a page can show, and pictures for it."""
 
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,7 @@ from ssdconvert.recipe import Recipe
 from ssdconvert.report.comparison import PictureRow, picture_row
 from ssdconvert.report.result import Box, Check, Shown, Verification, judged
 from ssdconvert.ssd.detections import Detections
+from ssdconvert.workspace import digest_of, write_json
 
 COUNTS = (5, 0, 0, 0, 0, 10, 100, 1000, 30, 2, 1, *[0] * 9)
 
@@ -70,3 +74,36 @@ def row(recipe: Recipe) -> PictureRow:
     pixels = np.random.default_rng(1).integers(0, 256, (60, 90, 3), dtype=np.uint8)
     found = detections((1, 0.9, (0.2, 0.2, 0.6, 0.8)))
     return picture_row(recipe, "a.jpg", pixels, found, found)
+
+
+@pytest.fixture
+def build_folder(verification: Verification, tmp_path: Path) -> Callable[..., Path]:
+    """Make a folder as a build leaves it, in build/NAME or elsewhere: documents and pictures, no models."""
+
+    def make(name: str, folder: Path | None = None) -> Path:
+        folder = folder or tmp_path / "build" / name
+        folder.mkdir(parents=True)
+        write_json(folder / "report.json", replace(verification, model=name).to_json())
+        for file in ("report.html", "reference.png"):
+            (folder / file).write_text("x", "utf-8")
+        (folder / "recipe.yaml").write_text("schema: 1\ntitle: One at 8x8\n", "utf-8")
+        models = {"FP32/m.xml": 10, "FP32/m.bin": 20, "FP16/m.xml": 12, "FP16/m.bin": 8}
+        entries = [
+            {"path": path, "sha256": "0" * 64, "bytes": count, "precision": path[:4]}
+            for path, count in models.items()
+        ]
+        report = {
+            "path": "report.json",
+            "sha256": digest_of(folder / "report.json"),
+            "bytes": 1,
+            "precision": None,
+        }
+        manifest = {
+            "recipe": {"name": name, "sha256": "0" * 64},
+            "verdict": "pass",
+            "artifacts": [*entries, report],
+        }
+        write_json(folder / "manifest.json", manifest)
+        return folder
+
+    return make

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ssdconvert.report.builds import read_builds
 from ssdconvert.report.comparison import CONVERTED, PictureRow
 from ssdconvert.report.html import to_html
+from ssdconvert.report.index import to_index
 from ssdconvert.report.result import Verification
 
 OPTIONS = (
@@ -58,6 +60,18 @@ def test_verdict_and_pictures_are_there_and_the_console_is_silent(
     ended = browser(to_html(verification, [row], {}), "--dump-dom")
     assert re.search(r'<section class="verdict pass" id="verdict">', ended.stdout)
     assert ended.stdout.count('<img src="data:image/jpeg;base64,') == 3
+    assert console(ended) == []
+
+
+def test_the_page_of_several_builds_is_silent_too(
+    browser: Callable[..., subprocess.CompletedProcess[str]],
+    build_folder: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    builds = read_builds([build_folder("one"), tmp_path / "absent"])
+    ended = browser(to_index(builds, tmp_path), "--dump-dom")
+    assert re.search(r'<section class="verdict fail" id="verdict">', ended.stdout)
+    assert ended.stdout.count('href="build/one/') == 3
     assert console(ended) == []
 
 
