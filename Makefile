@@ -2,14 +2,48 @@
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.10,$(if $(shell $(p) --version 2>/dev/null),$(p))) python3)
 VENV := .venv
 BIN := $(VENV)/bin
+SSDCONVERT ?= $(BIN)/ssdconvert
 WORKERS ?= 2
 TOOLCHAINS := caffe ov-2022 ov-2026 myriad
 
+# What pipelines set on the command line; `make help` tells what each is for.
+RECIPES := ssd-demo
+BUNDLE := release/sources.tar
+FLAGS :=
+PACKAGE_FLAGS :=
+KEY :=
+MIRROR :=
+
+ifneq ($(MIRROR),)
+export SSDCONVERT_MIRROR := $(MIRROR)
+endif
+
+# With -jN each job computes with its share of the cores: OMP_NUM_THREADS, unless somebody has set that.
+JOBS = $(or $(patsubst -j%,%,$(filter -j%,$(MAKEFLAGS))),$(if $(filter -j,$(MAKEFLAGS)),$(words $(RECIPES)),1))
+CORES = $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
+SHARE = $(if $(filter 1,$(JOBS)),,OMP_NUM_THREADS="$${OMP_NUM_THREADS:-$$(( $(CORES) > $(JOBS) ? $(CORES) / $(JOBS) : 1 ))}" )
+
+# A recipe's name holds nothing else; what is left of other names is told before anything runs.
+LETTERS := a b c d e f g h i j k l m n o p q r s t u v w x y z 0 1 2 3 4 5 6 7 8 9 . _ -
+without = $(if $1,$(call without,$(wordlist 2,$(words $1),$1),$(subst $(firstword $1),,$2)),$2)
+ifneq ($(strip $(call without,$(LETTERS),$(RECIPES))),)
+$(error RECIPES=$(RECIPES): expected names of recipes, separated by spaces; `$(SSDCONVERT) list` prints them)
+endif
+
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow lint clean
+.PRECIOUS: build/%/manifest.json
+.PHONY: help demo test test-slow lint release archives index known fetch bundle bench clean FORCE
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {sub("%", "NAME", $$1); printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo 'RECIPES="A B"       of release, fetch and bundle (now: $(RECIPES))'
+	@echo 'FLAGS=...           options of ssdconvert build and verify, such as --device GPU'
+	@echo 'PACKAGE_FLAGS=...   options of ssdconvert package, such as --allow-unpinned'
+	@echo 'KEY=FILE            private key that archives are signed with'
+	@echo 'MIRROR=DIR|URL      holds RECIPE/FILE, tried first'
+	@echo 'PYTHON=FILE         the interpreter that makes .venv'
+	@echo '-j N                N builds at once, each with its share of the cores'
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(None if (3, 10) <= sys.version_info < (3, 13) else "ssdconvert needs Python 3.10 to 3.12: make PYTHON=/path/to/python3.11")'
@@ -19,7 +53,48 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(VENV)/.installed ## set up .venv, build the embedded model, show where the picture and the report are
-	$(BIN)/ssdconvert build ssd-demo
+	$(SSDCONVERT) build ssd-demo
+
+build-%: build/%/manifest.json ; ## build and verify one recipe into build/NAME
+
+verify-%: $(VENV)/.installed ## verify one recipe again, whatever is up to date
+	$(SHARE)$(SSDCONVERT) verify '$*' $(FLAGS)
+
+release: known ## build, verify and package RECIPES into release/, with one page and one JUnit file for all
+	@$(MAKE) --no-print-directory --keep-going archives; packed=$$?; \
+	$(MAKE) --no-print-directory index && exit $$packed
+
+archives: $(RECIPES:%=release/%.tar)
+
+index: $(VENV)/.installed
+	$(SSDCONVERT) report $(RECIPES:%=build/%) --output release
+
+# ssdconvert knows what is up to date, so that it always runs; a manifest that stays the same keeps its time.
+build/%/manifest.json: FORCE $(VENV)/.installed
+	$(SHARE)$(SSDCONVERT) build '$*' $(FLAGS)
+
+release/%.tar: build/%/manifest.json release/.options
+	$(SSDCONVERT) package '$*' --output '$@' $(if $(KEY),--key '$(KEY)') $(PACKAGE_FLAGS)
+
+release/.options: FORCE
+	@mkdir -p release
+	@echo '$(KEY) $(PACKAGE_FLAGS)' | cmp -s - $@ || echo '$(KEY) $(PACKAGE_FLAGS)' > $@
+
+# A name that does not exist is told before any build.
+known: $(VENV)/.installed
+	@for name in $(RECIPES); do $(SSDCONVERT) show --quiet "$$name" || exit; done
+
+fetch: known ## get the files of RECIPES into the cache
+	$(SSDCONVERT) fetch $(RECIPES)
+
+bundle: known ## get the files of RECIPES into one tar file for a machine without a network
+	@mkdir -p $(dir $(BUNDLE))
+	$(SSDCONVERT) fetch $(RECIPES) --bundle $(BUNDLE)
+
+bench: build-ssd-demo ## measure what takes less than a minute: start, fetch, verification
+	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/fetch_throughput.py --megabytes 50 --rounds 3
+	$(BIN)/python benchmarks/verify_cost.py build/ssd-demo --pictures 8
 
 # Tests that need a toolchain skip without it; with it they need no network. Exit code 5: there is no Python for it here.
 $(VENV)/.toolchain-%: $(VENV)/.installed ssdconvert/toolchains/%.txt
@@ -37,5 +112,5 @@ lint: $(VENV)/.installed ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-clean: ## remove .venv, builds and caches of tools
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean: ## remove .venv, build, release and caches of tools
+	rm -rf $(VENV) build dist release .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -22,6 +22,7 @@ import numpy as np
 from ssdconvert.build_plan import plan
 from ssdconvert.candidates import candidates_of
 from ssdconvert.catalog import Catalog
+from ssdconvert.devices import Machine
 from ssdconvert.pictures import read_picture
 from ssdconvert.recipe import STAND_IN, Recipe
 from ssdconvert.resources import package_file
@@ -93,7 +94,7 @@ def main() -> None:
 
         return call
 
-    candidates = candidates_of(plan(recipe, None), original, arguments.build, ["CPU"])
+    candidates = candidates_of(plan(recipe, None), original, arguments.build, [Machine()])
     listed = (replace(candidate, open=opened(candidate.open)) for candidate in candidates)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started = time.perf_counter()

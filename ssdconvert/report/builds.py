@@ -114,10 +114,6 @@ def _verification(path: Path, digest: str | None) -> tuple[Verification | None, 
 
 def _of_right_types(verification: Verification) -> Verification:
     """Return a verification; TypeError or ValueError where a check is not what a report holds."""
-    words, numbers = (
-        ("hop", "device", "runtime", "precision", "input", "output", "metric", "reason"),
-        ("value", "limit"),
-    )
     for check in verification.checks:
         if check.status not in get_args(Status) or check.level not in get_args(Level):
             raise ValueError(f"a check of level {check.level!r} is {check.status!r}")
