@@ -32,7 +32,7 @@ endif
 
 .DELETE_ON_ERROR:
 .PRECIOUS: build/%/manifest.json
-.PHONY: help demo test test-slow lint release archives index known fetch bundle bench clean FORCE
+.PHONY: help demo test test-slow lint release archives index known fetch bundle bench docs clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {sub("%", "NAME", $$1); printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -111,6 +111,9 @@ lint: $(VENV)/.installed ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.installed ## write docs/commands/ and docs/recipe.md from the commands' help and the schema
+	$(BIN)/python docs/generate.py
 
 clean: ## remove .venv, build, release and caches of tools
 	rm -rf $(VENV) build dist release .pytest_cache .mypy_cache .ruff_cache .hypothesis
