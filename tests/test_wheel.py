@@ -27,7 +27,9 @@ def test_the_wheel_holds_recipes_pictures_and_the_demo(wheel: Path) -> None:
     assert recipes
     assert pictures
     others = {"ssdconvert/demo/ssd-demo.pytorch", "ssdconvert/py.typed", "ssdconvert/toolchains/caffe.txt"}
-    others |= {"ssdconvert/report/report.html.j2", "ssdconvert/report/report.css"}
+    others |= {
+        f"ssdconvert/report/{name}" for name in ("report.html.j2", "report.css", "index.html.j2", "index.css")
+    }
     assert recipes | pictures | others <= names
     assert not [name for name in names if name.startswith(("tests/", "recipes/"))]
     assert wheel.stat().st_size < 3_000_000
@@ -52,3 +54,45 @@ def test_the_unpacked_wheel_lists_its_recipes(wheel: Path, tmp_path: Path) -> No
     )
     site = tmp_path / "site" / "ssdconvert"
     assert done.stdout.split() == [str(site), str(site / "recipes" / "ssd-demo.yaml"), "True"]
+
+
+PROGRAM = """
+import ssdconvert
+
+result = ssdconvert.verify("model.xml", against="model.onnx", images=["pictures/"])
+verdict: str = result.verdict
+worst: list[float] = [check.value for check in result.checks if check.value is not None]
+"""
+
+
+@pytest.mark.slow
+def test_a_program_that_uses_the_installed_package_is_type_checked(wheel: Path, tmp_path: Path) -> None:
+    """In an environment where the package is installed, and its dependencies are not; mypy has its own."""
+    pytest.importorskip("mypy")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "environment")], check=True)
+    (site,) = (tmp_path / "environment").glob("lib/python*/site-packages")
+    zipfile.ZipFile(wheel).extractall(site)
+    right, wrong = tmp_path / "right.py", tmp_path / "wrong.py"
+    right.write_text(PROGRAM, "utf-8")
+    wrong.write_text(PROGRAM + "number: int = result.verdict\nssdconvert.verify(1)\n", "utf-8")
+
+    def checked(program: Path) -> str:
+        python = tmp_path / "environment" / "bin" / "python"
+        command = [
+            sys.executable,
+            "-m",
+            "mypy",
+            "--strict",
+            "--no-incremental",
+            "--python-executable",
+            python,
+            program,
+        ]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False).stdout
+
+    assert checked(right) == "Success: no issues found in 1 source file\n"
+    found = checked(wrong)
+    assert 'expression has type "str", variable has type "int"' in found
+    assert 'Argument 1 to "verify" has incompatible type "int"' in found
+    (site / "ssdconvert" / "py.typed").unlink()
+    assert "py.typed marker" in checked(right)
