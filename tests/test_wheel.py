@@ -76,6 +76,8 @@ def test_a_program_that_uses_the_installed_package_is_type_checked(wheel: Path, 
     right.write_text(PROGRAM, "utf-8")
     wrong.write_text(PROGRAM + "number: int = result.verdict\nssdconvert.verify(1)\n", "utf-8")
 
+    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "MYPYPATH")}
+
     def checked(program: Path) -> str:
         python = tmp_path / "environment" / "bin" / "python"
         command = [
@@ -88,7 +90,9 @@ def test_a_program_that_uses_the_installed_package_is_type_checked(wheel: Path, 
             python,
             program,
         ]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False).stdout
+        return subprocess.run(
+            command, cwd=tmp_path, env=kept, capture_output=True, text=True, check=False
+        ).stdout
 
     assert checked(right) == "Success: no issues found in 1 source file\n"
     found = checked(wrong)
