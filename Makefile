@@ -21,7 +21,8 @@ endif
 # With -jN each job computes with its share of the cores: OMP_NUM_THREADS, unless somebody has set that.
 JOBS = $(or $(patsubst -j%,%,$(filter -j%,$(MAKEFLAGS))),$(if $(filter -j,$(MAKEFLAGS)),$(words $(RECIPES)),1))
 CORES = $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
-SHARE = $(if $(filter 1,$(JOBS)),,OMP_NUM_THREADS="$${OMP_NUM_THREADS:-$$(( $(CORES) > $(JOBS) ? $(CORES) / $(JOBS) : 1 ))}" )
+EACH = $(shell echo $$(( $(CORES) > $(JOBS) ? $(CORES) / $(JOBS) : 1 )))
+SHARE = $(if $(filter 1,$(JOBS)),,OMP_NUM_THREADS=$(or $(OMP_NUM_THREADS),$(EACH)) )
 
 # A recipe's name holds nothing else; what is left of other names is told before anything runs.
 LETTERS := a b c d e f g h i j k l m n o p q r s t u v w x y z 0 1 2 3 4 5 6 7 8 9 . _ -
@@ -55,7 +56,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: $(VENV)/.installed ## set up .venv, build the embedded model, show where the picture and the report are
 	$(SSDCONVERT) build ssd-demo
 
-build-%: build/%/manifest.json ; ## build and verify one recipe into build/NAME
+build-%: build/%/manifest.json ## build and verify one recipe into build/NAME
+	@:
 
 verify-%: $(VENV)/.installed ## verify one recipe again, whatever is up to date
 	$(SHARE)$(SSDCONVERT) verify '$*' $(FLAGS)

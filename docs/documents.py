@@ -1,7 +1,7 @@
 """What each command prints with --json, and which exit codes it has: what its help does not say.
 
 A document is JSON: a name in capitals or a word stands for a value, `a|b` for one of several, a list holds one sample
-of its elements. `tests/test_generated_docs.py` holds them against what the commands print.
+of its elements. `tests/cli/test_pages.py` holds them against what the commands print.
 """
 
 CHECK = """{"hop": "onnx|simplified|ir|control|simulated|...", "level": "heads|detections|control|contract",

@@ -2,7 +2,7 @@
 
     python docs/generate.py
 
-`tests/test_generated_docs.py` fails while the pages are not what this writes.
+`tests/cli/test_pages.py` fails while the pages are not what this writes.
 """
 
 from collections.abc import Iterator
