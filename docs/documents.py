@@ -92,7 +92,7 @@ CODES = {
     "convert": (0, 2, *MAKING, 5),
     "verify": (0, 1, 2, *MAKING, 5),
     "detect": (0, 2, *MAKING, 5),
-    "report": (0, 1, 2),
+    "report": (0, 1, 2, 5),
     "package": (0, 1, 2, 3, 5),
     "check": (0, 1, 2, 3, 5),
     "doctor": (0, 2, 5),
