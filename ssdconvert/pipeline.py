@@ -313,11 +313,18 @@ class _Build(BuildRun):
         self.stages.run("report", inputs, REPORTS, action)
 
     def _manifest(self) -> None:
-        from ssdconvert.stages.manifest import artefact_entries, manifest_document
+        from ssdconvert.release.documents import write_documents
+        from ssdconvert.release.resolved_recipe import resolved
+        from ssdconvert.stages.manifest import artefact_entries, manifest_document, write_recipe
 
         started = time.monotonic()
         with self.stages.failing("manifest", started):
-            self.result.artefacts = artefact_entries(self.workspace, self.artefacts())
+            evidence = [self.source.evidence] if self.source.evidence else []
+            recipe = resolved(self.recipe, [*self.source.files, *evidence])
+            self.result.artefacts = [
+                *artefact_entries(self.workspace, self.artefacts()),
+                write_recipe(self.workspace, recipe),
+            ]
             machines = self.options.machines
             gate = {
                 "pictures": self.verified_picture_digests(),
@@ -337,6 +344,7 @@ class _Build(BuildRun):
                 self.plan.tail,
                 self.plan.converter,
                 self.plan.bake,
+                recipe,
             )
-            write_json(self.workspace.path("manifest.json"), document)
+            write_documents(self.workspace.folder, document, recipe, self.result.verification)
         self.stages.tell(StageResult("manifest", "done", time.monotonic() - started, "", "manifest.json"))

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationError
+import yaml
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo
 from pydantic import StringConstraints as Text
 
 from ssdconvert.errors import RecipeError
@@ -28,14 +29,14 @@ from ssdconvert.recipe_types import (
     distinct,
     picture_path,
 )
-from ssdconvert.recipe_yaml import read_yaml
+from ssdconvert.recipe_yaml import Problem, parse_yaml, read_yaml
 
 MOST_PROBLEMS = 20  # shown of one file
 STAND_IN = "-stand-in"  # how the names of recipes end whose weights come from a seed
 
 
-def _not_a_stand_in(name: str) -> str:
-    if name.endswith(STAND_IN):
+def _not_a_stand_in(name: str, info: ValidationInfo) -> str:
+    if name.endswith(STAND_IN) and not (info.context or {}).get("stand_in"):
         raise ValueError(f"a name that does not end in {STAND_IN}")
     return name
 
@@ -207,10 +208,24 @@ def recipe_digest(recipe: Recipe) -> str:
 
 def load_recipe(path: Path) -> Recipe:
     """Read a recipe file; a RecipeError lists every problem with its line and the path to its key."""
-    root, data, problems = read_yaml(path)
+    return _validated(*read_yaml(path), path, stand_in=False)
+
+
+def load_resolved_recipe(path: Path, content: bytes | None = None) -> Recipe:
+    """Read the recipe.yaml of a build, which may be that of a stand-in, or what is in it; RecipeError as `load_recipe`.
+
+    A resolved recipe without a stand-in's name is a recipe as any other.
+    """
+    parts = read_yaml(path) if content is None else parse_yaml(content, path)
+    return _validated(*parts, path, stand_in=True)
+
+
+def _validated(
+    root: yaml.MappingNode, data: Any, problems: list[Problem], path: Path, stand_in: bool
+) -> Recipe:
     recipe = None
     try:
-        recipe = Recipe.model_validate_json(json.dumps(data))
+        recipe = Recipe.model_validate_json(json.dumps(data), context={"stand_in": stand_in})
     except ValidationError as error:
         problems += schema_problems(error.errors(include_url=False), root, Recipe)
     if recipe and not problems:

@@ -12,9 +12,10 @@ import yaml
 from ssdconvert.errors import RecipeError
 
 try:
+    from yaml import CSafeDumper as SafeDumper
     from yaml import CSafeLoader as SafeLoader
 except ImportError:  # PyYAML without libyaml
-    from yaml import SafeLoader  # type: ignore[assignment]
+    from yaml import SafeDumper, SafeLoader  # type: ignore[assignment]
 
 LARGEST_FILE = 1_000_000  # bytes
 MOST_NODES = 50_000  # YAML nodes once aliases are expanded
@@ -25,27 +26,49 @@ Problem = tuple[int, str, str]  # line, path to the key, what was expected and w
 
 def read_yaml(path: Path) -> tuple[yaml.MappingNode, Any, list[Problem]]:
     """Return the nodes, the plain data, and the keys that are there twice; RecipeError if it is no YAML."""
-    return _parse(_read(path), path)
+    return parse_yaml(_read(path), path)
+
+
+def parse_yaml(content: bytes, path: Path) -> tuple[yaml.MappingNode, Any, list[Problem]]:
+    """Return what `read_yaml` does, of what is in a file; `path` is how errors name it."""
+    return _parse(_text(content, path), path)
+
+
+def yaml_text(document: Any) -> str:
+    """Return plain data as YAML that reads as the same data."""
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 class _Loader(SafeLoader):
     """Safe YAML, and 1e-3 is a number (YAML 1.1 takes it for text and wants 1.0e-3)."""
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
+class _Dumper(SafeDumper):
+    """Safe YAML, in which text that the loader takes for a number is quoted."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Write what is there twice twice."""
+        return True
+
+
+for _kind in (_Loader, _Dumper):
+    _kind.add_implicit_resolver(
+        "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
+    )
 YAML = "tag:yaml.org,2002:"
 PLAIN_TAGS = {YAML + kind for kind in ("map", "seq", "str", "int", "float", "bool", "null", "merge")}
 
 
-def _read(path: Path) -> str:
+def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            content = file.read(LARGEST_FILE + 1)
+            return file.read(LARGEST_FILE + 1)
     except OSError as error:
         hint = "`ssdconvert list` prints the recipes that there are"
         raise RecipeError(f"{path}: cannot read the recipe: {error.strerror}", hint=hint) from None
+
+
+def _text(content: bytes, path: Path) -> str:
     if len(content) > LARGEST_FILE:
         raise RecipeError(
             f"{path}: expected at most {LARGEST_FILE} bytes, got more", hint="is this a recipe?"

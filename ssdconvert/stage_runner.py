@@ -1,6 +1,6 @@
 """Runs a stage unless it is up to date, and tells how it ended.
 
-The evidence (report, reference picture, manifest) stands for the files beside it, so it goes before
+The evidence (report, reference picture, manifest and what follows from it) stands for the files beside it, so it goes before
 any of them is made anew: a build that fails or is killed leaves no verdict on files that it does not
 belong to.
 """
@@ -12,10 +12,11 @@ from typing import Any
 
 from ssdconvert.build_result import StageResult
 from ssdconvert.errors import RecipeError, SsdconvertError
+from ssdconvert.release.names import DOCUMENTS
 from ssdconvert.workspace import ACCEPTANCE, Workspace, code_digest
 
 REPORTS = ("report.html", "report.md", "report.xml")
-EVIDENCE = ("manifest.json", *REPORTS, "report.json", ACCEPTANCE, "detections.json", "reference.png")
+EVIDENCE = (*REPORTS, "report.json", ACCEPTANCE, "detections.json", "reference.png")
 
 
 class StageRunner:
@@ -52,7 +53,7 @@ class StageRunner:
             self.tell(StageResult(name, "cached", 0.0, "up to date"))
             return
         self.workspace.forget(name)
-        for path in (EVIDENCE[0], *(path for path in EVIDENCE if path not in self.made or path in outputs)):
+        for path in (*DOCUMENTS, *(path for path in EVIDENCE if path not in self.made or path in outputs)):
             self.workspace.path(path).unlink(missing_ok=True)
         told = len(self.results)
         started = time.monotonic()

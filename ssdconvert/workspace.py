@@ -39,6 +39,11 @@ def digest_of(path: Path, algorithm: str = "sha256") -> str:
     return digest.hexdigest()
 
 
+def digest_of_bytes(content: bytes) -> str:
+    """Return the SHA-256 of what a file holds, or is to hold."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def code_digest() -> str:
     """Return one digest over the sources and templates of this package: a changed program rebuilds."""
     folder = Path(__file__).parent

@@ -1,4 +1,7 @@
-"""Manifest: one document that ties artefacts to recipe, sources, tools and verdict. No time, no place."""
+"""Manifest: documents that tie artefacts to recipe, sources, tools and verdict. No time, no place.
+
+Provenance, bill of materials and checksums follow from manifest.json: `ssdconvert.release` writes them.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -12,6 +15,9 @@ from ssdconvert.myriad import FOLDER
 from ssdconvert.myriad import TOOLCHAIN as MYRIAD
 from ssdconvert.openvino_converter import TOOLCHAIN
 from ssdconvert.recipe import Recipe, recipe_digest
+from ssdconvert.release.documents import entry_of, write_if_changed
+from ssdconvert.release.names import RECIPE
+from ssdconvert.release.resolved_recipe import recipe_text
 from ssdconvert.toolchains import kind_of
 from ssdconvert.versions import tool_versions
 from ssdconvert.workspace import Workspace, digest_of
@@ -32,6 +38,13 @@ def artefact_entries(workspace: Workspace, artefacts: Mapping[str, str | None]) 
     ]
 
 
+def write_recipe(workspace: Workspace, resolved: Recipe) -> dict[str, Any]:
+    """Write the recipe as resolved, and describe it as `artefact_entries` does other files."""
+    content = recipe_text(resolved).encode()
+    write_if_changed(workspace.path(RECIPE), content)
+    return entry_of(RECIPE, content)
+
+
 def manifest_document(
     recipe: Recipe,
     files: Sequence[Fetched],
@@ -43,15 +56,20 @@ def manifest_document(
     tail: str = "nms",
     converter: str = "mo",
     bake: str = "values",
+    resolved: Recipe | None = None,
 ) -> dict[str, Any]:
     """Return the manifest of a build.
 
-    `gate` is what verification was given beside the recipe, `tail` what was put behind converted heads,
+    `resolved` is the recipe with digests of unpinned files, where there are any; `gate` is what verification was given beside the recipe, `tail` what was put behind converted heads,
     `converter` and `bake` are of `build_plan.CONVERTERS` and `BAKES`.
     """
     return {
         "schema": SCHEMA_VERSION,
-        "recipe": {"name": recipe.name, "sha256": recipe_digest(recipe)},
+        "recipe": {
+            "name": recipe.name,
+            "sha256": recipe_digest(recipe),
+            "resolved_sha256": recipe_digest(resolved or recipe),
+        },
         **({"stand_in": True} if recipe.is_stand_in else {}),
         **({} if recipe.source.keeps_outputs else {"tail": tail}),
         "sources": [_described(file) for file in files],

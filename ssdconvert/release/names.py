@@ -1,0 +1,13 @@
+"""The names of files that stand beside a build's models and speak of them."""
+
+RECIPE = "recipe.yaml"  # as resolved
+MANIFEST = "manifest.json"
+PROVENANCE = "provenance.intoto.json"
+BILL = "bom.cdx.json"
+SUMS = "SHA256SUMS"
+DOCUMENTS = (SUMS, MANIFEST, PROVENANCE, BILL, RECIPE)  # which the manifest stage writes
+
+REPORT = "report.json"
+ACCEPTANCE = "acceptance.npz"  # what the original said on the recipe's pictures
+SIGNATURE = "model.sig"
+CARD, LICENCE, LABELS = "README.md", "LICENSE", "labels.txt"  # which an archive adds
