@@ -17,11 +17,13 @@ import click
 from ssdconvert import __version__
 from ssdconvert.cli.build import build_command, convert_command, export_command
 from ssdconvert.cli.cache import cache_group
+from ssdconvert.cli.check import check_command
 from ssdconvert.cli.detect import detect_command
 from ssdconvert.cli.doctor import doctor_command
 from ssdconvert.cli.fetch import fetch_command
 from ssdconvert.cli.log import HANDLER, echo, echo_event, echo_json, log_to_stderr
 from ssdconvert.cli.options import color_wanted
+from ssdconvert.cli.package import package_command
 from ssdconvert.cli.recipes import list_command, schema_command, show_command
 from ssdconvert.cli.report import report_command
 from ssdconvert.cli.toolchain import toolchain_group
@@ -59,6 +61,8 @@ for command in (
     export_command,
     convert_command,
     verify_command,
+    check_command,
+    package_command,
     detect_command,
     report_command,
     doctor_command,

@@ -5,6 +5,7 @@ is two blocks of zeros, and zeros up to a multiple of 10240 bytes. Nothing else 
 that this module would not write has been changed by somebody.
 """
 
+import hashlib
 import os
 import tarfile
 from collections.abc import Iterator, Mapping
@@ -28,21 +29,29 @@ FIELDS = (
 )  # fmt: skip
 
 
-def write_archive(path: Path, folder: str, members: Mapping[str, Path | bytes]) -> Content:
+class ChangedMeanwhile(Exception):
+    """A file is no longer what was to be packed."""
+
+
+def write_archive(
+    path: Path, folder: str, members: Mapping[str, Path | bytes], digests: Mapping[str, str]
+) -> Content:
     """Write members (path below `folder` -> a file, or what it is to hold) and return the archive's size and SHA-256.
 
-    Raises OSError where it cannot be written, ValueError for a name that no header holds: nothing new is at `path`.
+    Raises ChangedMeanwhile where one has not the SHA-256 in `digests`, OSError where the archive cannot be written,
+    ValueError for a name that no header holds. Then nothing new is at `path`.
     """
     with written_atomically(path) as temporary, DigestedFile(temporary, ["sha256"]) as tar:
         for name in sorted(members):
             source = members[name]
             size = len(source) if isinstance(source, bytes) else source.stat().st_size
             tar.write(header_of(f"{folder}/{name}", size))
-            written = tar.size
+            digest = hashlib.sha256()
             for block in _blocks(source):
+                digest.update(block)
                 tar.write(block)
-            if tar.size - written != size:
-                raise OSError(f"{source} changed while it was packed")
+            if digest.hexdigest() != digests[name]:
+                raise ChangedMeanwhile(f"{name} is no longer the file of sha256 {digests[name]}")
             tar.write(bytes(-size % HEADER))
         tar.write(bytes(_end(tar.size)))
         content = tar.content()
