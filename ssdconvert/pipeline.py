@@ -313,9 +313,9 @@ class _Build(BuildRun):
         self.stages.run("report", inputs, REPORTS, action)
 
     def _manifest(self) -> None:
-        from ssdconvert.release.documents import write_documents
+        from ssdconvert.release.documents import recipe_entry, write_documents
         from ssdconvert.release.resolved_recipe import resolved
-        from ssdconvert.stages.manifest import artefact_entries, manifest_document, write_recipe
+        from ssdconvert.stages.manifest import artefact_entries, manifest_document
 
         started = time.monotonic()
         with self.stages.failing("manifest", started):
@@ -323,7 +323,7 @@ class _Build(BuildRun):
             recipe = resolved(self.recipe, [*self.source.files, *evidence])
             self.result.artefacts = [
                 *artefact_entries(self.workspace, self.artefacts()),
-                write_recipe(self.workspace, recipe),
+                recipe_entry(recipe),
             ]
             machines = self.options.machines
             gate = {

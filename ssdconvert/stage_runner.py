@@ -1,8 +1,8 @@
 """Runs a stage unless it is up to date, and tells how it ended.
 
-The evidence (report, reference picture, manifest and what follows from it) stands for the files beside it, so it goes before
-any of them is made anew: a build that fails or is killed leaves no verdict on files that it does not
-belong to.
+The evidence (report, reference picture, manifest and what follows from it) stands for the files beside it,
+so it goes before any of them is made anew: a build that fails or is killed leaves no verdict on files
+that it does not belong to.
 """
 
 import time

@@ -12,6 +12,7 @@ from ssdconvert.devices import Machine
 from ssdconvert.errors import ConversionError, MissingDevice, RecipeError
 from ssdconvert.fetching.options import FetchOptions
 from ssdconvert.pipeline import STAGES, build
+from ssdconvert.release.names import DOCUMENTS
 from ssdconvert.resources import package_file
 from ssdconvert.workspace import digest_of
 
@@ -76,6 +77,10 @@ def test_every_promised_file_is_there(folder: Path) -> None:
         "acceptance.npz",
         "detections.json",
         "manifest.json",
+        "recipe.yaml",
+        "provenance.intoto.json",
+        "bom.cdx.json",
+        "SHA256SUMS",
     }
     assert files == ir | others | {".ssdconvert/exported.onnx"}
 
@@ -117,7 +122,7 @@ def test_a_changed_note_runs_nothing_but_the_manifest(copy: Path, recipe: Path) 
         "manifest"
     }
     after = artefacts(copy / "out")
-    assert {name for name in after if after[name] != before[name]} == {"manifest.json"}
+    assert {name for name in after if after[name] != before[name]} == {*DOCUMENTS}
 
 
 def test_a_changed_threshold_runs_export(copy: Path, recipe: Path) -> None:
@@ -194,7 +199,7 @@ def test_evidence_goes_before_what_it_stands_for(copy: Path, recipe: Path) -> No
     recipe.write_text(recipe.read_text("utf-8").replace("mean: [123.675", "mean: [100"), "utf-8")
     assert built(recipe, copy, until="convert").verdict == "unverified"
     left = set(artefacts(copy / "out"))
-    assert not left & {"report.json", "report.html", "report.md", "report.xml", "manifest.json"}
+    assert not left & {"report.json", "report.html", "report.md", "report.xml", *DOCUMENTS}
     assert not left & {"reference.png", "detections.json"}
 
 

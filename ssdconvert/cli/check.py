@@ -94,7 +94,9 @@ def _text(checked: "Checked") -> str:
     lines.append(f"  {len(checked.files)} files, {size / 1e6:.1f} MB, digested and compared")
     lines.append(f"  verified when built: {'yes' if checked.verified_when_built else 'no'}")
     lines.append(f"  signature: {checked.signature}")
-    lines += [f"  {click.style('warning', fg='yellow')}: {_told(one)}" for one in checked.warnings[:MOST_SHOWN]]
+    lines += [
+        f"  {click.style('warning', fg='yellow')}: {_told(one)}" for one in checked.warnings[:MOST_SHOWN]
+    ]
     lines += [f"  {click.style('problem', fg='red')}: {_told(one)}" for one in checked.problems[:MOST_SHOWN]]
     for name, found in (("warnings", checked.warnings), ("problems", checked.problems)):
         if len(found) > MOST_SHOWN:

@@ -23,8 +23,12 @@ PATH = click.Path(path_type=Path)
     "--output", type=PATH, metavar="FILE.tar|DIR", help="The archive, or the folder for it.  [default: release]"
 )  # fmt: skip
 @click.option("--build", type=PATH, metavar="DIR", help="Folder of the build.  [default: build/NAME]")
-@click.option("--allow-unpinned", is_flag=True, help="Pack models whose recipe has no digest of the original, too.")
-@click.option("--key", type=PATH, metavar="PRIVATE_KEY", help="Sign it with this key (PEM, on an elliptic curve).")
+@click.option(
+    "--allow-unpinned", is_flag=True, help="Pack models whose recipe has no digest of the original, too."
+)
+@click.option(
+    "--key", type=PATH, metavar="PRIVATE_KEY", help="Sign it with this key (PEM, on an elliptic curve)."
+)
 @recipe_options
 @output_options
 def package_command(
@@ -45,7 +49,9 @@ def package_command(
     from ssdconvert.release.package import package
 
     if len(names) > 1 and build is not None:
-        raise RecipeError("--build is one build, and several recipes are given", hint="package them one by one")
+        raise RecipeError(
+            "--build is one build, and several recipes are given", hint="package them one by one"
+        )
     recipes = [catalog.find(name).recipe for name in names]
     archives = [_archive(output, recipe.name, len(recipes)) for recipe in recipes]
     asked = tuple(dict.fromkeys(precision.upper() for precision in precisions))

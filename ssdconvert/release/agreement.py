@@ -13,7 +13,17 @@ from ssdconvert.recipe import Recipe, load_resolved_recipe, recipe_digest
 from ssdconvert.release.checksums import DamagedSums, parsed_sums
 from ssdconvert.release.claims import Bill, Claim, Manifest, Provenance, Report, claims_in
 from ssdconvert.release.ir_claims import disagreements_of_irs
-from ssdconvert.release.names import BILL, DOCUMENTS, LABELS, MANIFEST, PROVENANCE, RECIPE, REPORT, SIGNATURE, SUMS
+from ssdconvert.release.names import (
+    BILL,
+    DOCUMENTS,
+    LABELS,
+    MANIFEST,
+    PROVENANCE,
+    RECIPE,
+    REPORT,
+    SIGNATURE,
+    SUMS,
+)
 from ssdconvert.release.provenance import purl
 from ssdconvert.release.reading import Contents, Problem
 
@@ -111,7 +121,9 @@ def _compared(contents: Contents, found: Agreement) -> Iterator[Problem]:
     assert manifest is not None
     provenance = _claims(contents, PROVENANCE, Provenance, found)
     if provenance:
-        yield from _different(PROVENANCE, _told_by_provenance(provenance), _expected_of_provenance(contents, manifest))
+        yield from _different(
+            PROVENANCE, _told_by_provenance(provenance), _expected_of_provenance(contents, manifest)
+        )
     bill = _claims(contents, BILL, Bill, found)
     if bill:
         yield from _different(BILL, _told_by_bill(bill), _expected_of_bill(manifest, found.recipe, bill))
@@ -143,9 +155,15 @@ def _recipe(contents: Contents, found: Agreement) -> Recipe | None:
         found.problems.append(Problem(RECIPE, f"cannot be read: {error.message}"))
         return None
     told = {"name": recipe.name, "sha256 as resolved": recipe_digest(recipe), "stand-in": recipe.is_stand_in}
-    expected = {"name": named.name, "sha256 as resolved": named.resolved_sha256, "stand-in": found.manifest.stand_in}
+    expected = {
+        "name": named.name,
+        "sha256 as resolved": named.resolved_sha256,
+        "stand-in": found.manifest.stand_in,
+    }
     for file in recipe.source.published:
-        fetched = [entry for entry in (*found.manifest.sources, *found.manifest.evidence) if entry.name == file.name]
+        fetched = [
+            entry for entry in (*found.manifest.sources, *found.manifest.evidence) if entry.name == file.name
+        ]
         for entry in fetched:
             if file.sha256:
                 told[f"sha256 of {file.name}"], expected[f"sha256 of {file.name}"] = file.sha256, entry.sha256
@@ -211,7 +229,9 @@ def _sha256s(hashes: tuple[object, ...]) -> list[str]:
 
 
 def _tools(manifest: Manifest) -> list[str]:
-    return sorted(purl(name, version) for name, version in manifest.tools.items() if version != "not installed")
+    return sorted(
+        purl(name, version) for name, version in manifest.tools.items() if version != "not installed"
+    )
 
 
 def _different(path: str, told: Mapping[str, object], expected: Mapping[str, object]) -> Iterator[Problem]:

@@ -27,6 +27,7 @@ FIELDS = (
     (156, "type"), (157, "link"), (257, "magic"), (265, "names of user and group"), (329, "device"),
     (345, "prefix of the name"), (500, "padding of the header"),
 )  # fmt: skip
+CHECKSUM = range(148, 156)  # which differs wherever another field does
 
 
 class ChangedMeanwhile(Exception):
@@ -166,11 +167,12 @@ class CanonicalTar:
         except (ValueError, tarfile.HeaderError) as error:
             return None, self._unreadable(header, at, f"the header at byte {at} cannot be read: {error}")
         wrong = [index for index in range(HEADER) if header[index] != expected[index]]
-        if not wrong and 0 <= size:
+        if not wrong and size >= 0:
             return Member(name, size), ""
         if len(wrong) > STRANGE or size < 0:
             return None, self._unreadable(header, at, f"byte {at} begins neither a member nor the end")
-        field = [field for start, field in FIELDS if start <= wrong[0]][-1]
+        first = next((index for index in wrong if index not in CHECKSUM), wrong[0])
+        field = [field for start, field in FIELDS if start <= first][-1]
         return Member(name, size), f"its header at byte {at} is not the one that ssdconvert writes: {field}"
 
     def _unreadable(self, header: bytes, at: int, problem: str) -> str:

@@ -45,9 +45,7 @@ def bill_of_materials(
     }
 
 
-def _model(
-    manifest: Mapping[str, Any], recipe: Recipe, verification: Verification | None
-) -> dict[str, Any]:
+def _model(manifest: Mapping[str, Any], recipe: Recipe, verification: Verification | None) -> dict[str, Any]:
     return {
         "type": "machine-learning-model",
         "bom-ref": "model",
@@ -84,7 +82,9 @@ def _original(manifest: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
                 "bom-ref": f"original:{entry['name']}",
                 "name": entry["name"],
                 "hashes": [{"alg": "SHA-256", "content": entry["sha256"]}],
-                **({"externalReferences": [{"type": "distribution", "url": u} for u in urls]} if urls else {}),
+                **(
+                    {"externalReferences": [{"type": "distribution", "url": u} for u in urls]} if urls else {}
+                ),
             }
         )
     return {
@@ -132,7 +132,12 @@ def _measured(manifest: Mapping[str, Any], verification: Verification | None) ->
     """Yield the gate's worst number of each measurement of each IR that is listed."""
     listed = {entry["precision"] for entry in manifest["artifacts"]}
     for check in worst_checks(verification.checks if verification else ()):
-        if check.hop in SHIPPED and check.precision in listed and check.value is not None and check.limit is not None:
+        if (
+            check.hop in SHIPPED
+            and check.precision in listed
+            and check.value is not None
+            and check.limit is not None
+        ):
             yield {
                 "type": f"{check.output} {check.metric}".strip(),
                 "value": f"{check.value:.6g}",

@@ -64,12 +64,12 @@ def check(path: Path, public_key: Path | None = None) -> Checked:
     contents = _read(path)
     found = agreement(contents)
     signature = "not asked" if public_key is None else _signature(contents, found, public_key)
-    named = found.manifest.recipe.name if found.manifest else ""
+    manifest = found.manifest
     return Checked(
         path,
-        named,
-        bool(found.manifest) and found.manifest.verdict == "pass",
-        bool(found.manifest) and found.manifest.stand_in,
+        manifest.recipe.name if manifest else "",
+        manifest is not None and manifest.verdict == "pass",
+        manifest is not None and manifest.stand_in,
         tuple(_files(contents, found)),
         tuple(found.problems),
         tuple(found.warnings),
@@ -77,7 +77,9 @@ def check(path: Path, public_key: Path | None = None) -> Checked:
     )
 
 
-def run_here(checked: Checked, machines: "Sequence[Machine]", required_devices: Sequence[str] = ()) -> Checked:
+def run_here(
+    checked: Checked, machines: "Sequence[Machine]", required_devices: Sequence[str] = ()
+) -> Checked:
     """Run the models of a build that is as it should be on this machine, and return the result with it.
 
     What the original said is in the build: neither it nor its engine is needed. Raises MissingDevice where a device
@@ -106,7 +108,9 @@ def _read(path: Path) -> Contents:
         ) from error
     told = "is neither a folder nor a file" if path.exists() else "does not exist"
     raise RecipeError(
-        f"{path} {told}", hint="give the folder of a build, or an archive of `ssdconvert package`", stage="check"
+        f"{path} {told}",
+        hint="give the folder of a build, or an archive of `ssdconvert package`",
+        stage="check",
     )
 
 

@@ -34,5 +34,7 @@ def parsed_sums(content: bytes) -> dict[str, str]:
             raise DamagedSums(f"line {number}: {match[2]!r} is there twice, or not in the order of names")
         digests[match[2]] = match[1]
     if lines[-1] or not digests:
-        raise DamagedSums(f"ends without a newline: {lines[-1][:120]!r}" if digests or lines[-1] else "is empty")
+        raise DamagedSums(
+            f"ends without a newline: {lines[-1][:120]!r}" if digests or lines[-1] else "is empty"
+        )
     return digests

@@ -8,8 +8,9 @@ from ssdconvert.plain_text import json_text
 from ssdconvert.recipe import Recipe
 from ssdconvert.release.bill_of_materials import bill_of_materials
 from ssdconvert.release.checksums import sums_text
-from ssdconvert.release.names import BILL, MANIFEST, PROVENANCE, SUMS
+from ssdconvert.release.names import BILL, MANIFEST, PROVENANCE, RECIPE, SUMS
 from ssdconvert.release.provenance import provenance_document
+from ssdconvert.release.resolved_recipe import recipe_text
 from ssdconvert.report.result import Verification
 from ssdconvert.workspace import digest_of_bytes, written_atomically
 
@@ -39,21 +40,32 @@ def entry_of(path: str, content: bytes) -> dict[str, Any]:
     return {"path": path, "sha256": digest_of_bytes(content), "bytes": len(content), "precision": None}
 
 
+def recipe_entry(recipe: Recipe) -> dict[str, Any]:
+    """Return the manifest's entry of a resolved recipe."""
+    return entry_of(RECIPE, recipe_text(recipe).encode())
+
+
 def write_documents(
     folder: Path, manifest: Mapping[str, Any], recipe: Recipe, verification: Verification | None
 ) -> None:
-    """Write the documents of a build, each only where it is not there already; the checksums last."""
+    """Write the documents of a build and its resolved recipe, those that are not there already.
+
+    What names the others goes first and comes last, so that a kill leaves no manifest of files that are not there.
+    """
     documents = documents_of(manifest, recipe, verification)
-    for name, content in {**documents, SUMS: checksums(manifest, documents)}.items():
-        write_if_changed(folder / name, content)
+    sums = checksums(manifest, documents)
+    wanted = {RECIPE: recipe_text(recipe).encode(), **documents, SUMS: sums}
+    changed = {name: content for name, content in wanted.items() if not _holds(folder / name, content)}
+    for name in (SUMS, MANIFEST) if changed else ():
+        (folder / name).unlink(missing_ok=True)
+        changed[name] = wanted[name]
+    for name in sorted(changed, key=list(wanted).index):
+        with written_atomically(folder / name) as temporary:
+            temporary.write_bytes(wanted[name])
 
 
-def write_if_changed(path: Path, content: bytes) -> None:
-    """Write a file atomically unless it is what it is to be."""
-    if path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content:
-        return
-    with written_atomically(path) as temporary:
-        temporary.write_bytes(content)
+def _holds(path: Path, content: bytes) -> bool:
+    return path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content
 
 
 def _json(document: Mapping[str, Any]) -> bytes:

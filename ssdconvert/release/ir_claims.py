@@ -51,7 +51,9 @@ def _of_published(path: str, sha256: str, manifest: Manifest, recipe: Recipe) ->
     precision = _precision(path)
     if not isinstance(recipe.source, IrSource) or precision is None:
         return
-    names = [name for name in recipe.source.pair(precision) or () if name.endswith(PurePosixPath(path).suffix)]
+    names = [
+        name for name in recipe.source.pair(precision) or () if name.endswith(PurePosixPath(path).suffix)
+    ]
     published = [source.sha256 for source in manifest.sources if source.name in names]
     if published != [sha256]:
         yield Problem(path, f"is not the published file: expected sha256 {published}, got {sha256}")

@@ -65,8 +65,11 @@ def _home(recipe: Recipe) -> str:
 
 def _specification(manifest: Mapping[str, Any], recipe: Recipe) -> Iterator[tuple[str, str]]:
     yield "type", "detection"
-    yield "classes", f"{len(recipe.class_names)}, and the background" if recipe.detections.first_label else str(
-        len(recipe.class_names)
+    yield (
+        "classes",
+        f"{len(recipe.class_names)}, and the background"
+        if recipe.detections.first_label
+        else str(len(recipe.class_names)),
     )
     for entry in manifest["artifacts"]:
         if entry["path"].endswith(".bin"):

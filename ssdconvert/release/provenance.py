@@ -1,7 +1,7 @@
 """How a build came to be, as an in-toto statement (Statement v1) with SLSA's provenance v1 as its predicate.
 
-Everything follows from the manifest and the resolved recipe: no time, no place, no name of a machine. So it says what was
-built from what and by which tools, and nothing about who ran it: that is what a signature is for.
+Everything follows from the manifest and the resolved recipe: no time, no place, no name of a machine. So it says what
+was built from what and by which tools, and nothing about who ran it: that is what a signature is for.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,7 +24,9 @@ def provenance_document(manifest: Mapping[str, Any], manifest_sha256: str, recip
     subjects = [(entry["path"], entry["sha256"]) for entry in manifest["artifacts"]]
     return {
         "_type": STATEMENT_TYPE,
-        "subject": [_resource(path, sha256) for path, sha256 in sorted([*subjects, (MANIFEST, manifest_sha256)])],
+        "subject": [
+            _resource(path, sha256) for path, sha256 in sorted([*subjects, (MANIFEST, manifest_sha256)])
+        ],
         "predicateType": PREDICATE_TYPE,
         "predicate": {
             "buildDefinition": {

@@ -97,7 +97,9 @@ def read_archive(path: Path) -> Contents:
                 last = max(last, member.name)
         except OSError as error:
             contents.problems.append(Problem(path.name, f"cannot be read: {error.strerror}"))
-        told = (Problem(_below(name, contents.folder) or path.name, problem) for name, problem in tar.problems)
+        told = (
+            Problem(_below(name, contents.folder) or path.name, problem) for name, problem in tar.problems
+        )
         contents.problems[:0] = told
     return contents
 
@@ -160,5 +162,5 @@ def _files(folder: Path, contents: Contents) -> Iterator[tuple[Path, str]]:
 def _blocks(path: Path) -> Iterator[memoryview]:
     buffer = memoryview(bytearray(BLOCK))
     with path.open("rb", buffering=0) as file:
-        while got := file.readinto(buffer):  # type: ignore[attr-defined]
+        while got := file.readinto(buffer):
             yield buffer[:got]

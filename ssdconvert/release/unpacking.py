@@ -11,7 +11,9 @@ from ssdconvert.errors import FetchError
 from ssdconvert.release.archive import CanonicalTar
 from ssdconvert.release.names import ACCEPTANCE, MANIFEST, RECIPE, REPORT
 
-NEEDED = re.compile(rf"(FP32|FP16|INT8)/[^/]+\.(xml|bin)|{'|'.join(map(re.escape, (ACCEPTANCE, MANIFEST, RECIPE, REPORT)))}")
+NEEDED = re.compile(
+    rf"(FP32|FP16|INT8)/[^/]+\.(xml|bin)|{'|'.join(map(re.escape, (ACCEPTANCE, MANIFEST, RECIPE, REPORT)))}"
+)
 
 
 @contextmanager
@@ -48,5 +50,7 @@ def _write(target: Path, tar: CanonicalTar, expected: str, archive: Path) -> Non
 
 def _changed(archive: Path, name: str) -> FetchError:
     return FetchError(
-        f"{archive} changed while it was checked: {name} is another file", hint="check it again", stage="check"
+        f"{archive} changed while it was checked: {name} is another file",
+        hint="check it again",
+        stage="check",
     )

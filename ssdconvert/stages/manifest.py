@@ -15,9 +15,6 @@ from ssdconvert.myriad import FOLDER
 from ssdconvert.myriad import TOOLCHAIN as MYRIAD
 from ssdconvert.openvino_converter import TOOLCHAIN
 from ssdconvert.recipe import Recipe, recipe_digest
-from ssdconvert.release.documents import entry_of, write_if_changed
-from ssdconvert.release.names import RECIPE
-from ssdconvert.release.resolved_recipe import recipe_text
 from ssdconvert.toolchains import kind_of
 from ssdconvert.versions import tool_versions
 from ssdconvert.workspace import Workspace, digest_of
@@ -38,13 +35,6 @@ def artefact_entries(workspace: Workspace, artefacts: Mapping[str, str | None]) 
     ]
 
 
-def write_recipe(workspace: Workspace, resolved: Recipe) -> dict[str, Any]:
-    """Write the recipe as resolved, and describe it as `artefact_entries` does other files."""
-    content = recipe_text(resolved).encode()
-    write_if_changed(workspace.path(RECIPE), content)
-    return entry_of(RECIPE, content)
-
-
 def manifest_document(
     recipe: Recipe,
     files: Sequence[Fetched],
@@ -60,8 +50,9 @@ def manifest_document(
 ) -> dict[str, Any]:
     """Return the manifest of a build.
 
-    `resolved` is the recipe with digests of unpinned files, where there are any; `gate` is what verification was given beside the recipe, `tail` what was put behind converted heads,
-    `converter` and `bake` are of `build_plan.CONVERTERS` and `BAKES`.
+    `resolved` is the recipe with digests of unpinned files, where there are any; `gate` is what verification
+    was given beside the recipe, `tail` what was put behind converted heads, `converter` and `bake` are of
+    `build_plan.CONVERTERS` and `BAKES`.
     """
     return {
         "schema": SCHEMA_VERSION,
