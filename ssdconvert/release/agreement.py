@@ -4,7 +4,7 @@ Checksums, manifest, provenance, bill of materials, recipe, report and what each
 each other, so that a change of one of them is seen by the others.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,13 @@ from ssdconvert.errors import RecipeError
 from ssdconvert.recipe import Recipe, load_resolved_recipe, recipe_digest
 from ssdconvert.release.checksums import DamagedSums, parsed_sums
 from ssdconvert.release.claims import Bill, Claim, Manifest, Provenance, Report, claims_in
+from ssdconvert.release.comparisons import (
+    differences,
+    expected_of_bill,
+    expected_of_provenance,
+    told_by_bill,
+    told_by_provenance,
+)
 from ssdconvert.release.ir_claims import disagreements_of_irs
 from ssdconvert.release.names import (
     BILL,
@@ -24,7 +31,6 @@ from ssdconvert.release.names import (
     SIGNATURE,
     SUMS,
 )
-from ssdconvert.release.provenance import purl
 from ssdconvert.release.reading import Contents, Problem
 
 NO_BUILD = "there is none: is this a build of ssdconvert?"
@@ -121,16 +127,16 @@ def _compared(contents: Contents, found: Agreement) -> Iterator[Problem]:
     assert manifest is not None
     provenance = _claims(contents, PROVENANCE, Provenance, found)
     if provenance:
-        yield from _different(
-            PROVENANCE, _told_by_provenance(provenance), _expected_of_provenance(contents, manifest)
+        yield from differences(
+            PROVENANCE, told_by_provenance(provenance), expected_of_provenance(contents, manifest)
         )
     bill = _claims(contents, BILL, Bill, found)
     if bill:
-        yield from _different(BILL, _told_by_bill(bill), _expected_of_bill(manifest, found.recipe, bill))
+        yield from differences(BILL, told_by_bill(bill), expected_of_bill(manifest, found.recipe, bill))
     report = _claims(contents, REPORT, Report, found)
     if report:
         expected = {"recipe": manifest.recipe.name, "verdict": manifest.verdict}
-        yield from _different(REPORT, report.model_dump(), expected)
+        yield from differences(REPORT, report.model_dump(), expected)
     if found.recipe and LABELS in contents.documents:
         told = contents.documents[LABELS].decode("utf-8", "replace")
         if told != labels_text(found.recipe):
@@ -167,85 +173,8 @@ def _recipe(contents: Contents, found: Agreement) -> Recipe | None:
         for entry in fetched:
             if file.sha256:
                 told[f"sha256 of {file.name}"], expected[f"sha256 of {file.name}"] = file.sha256, entry.sha256
-    found.problems += _different(RECIPE, told, expected)
+    found.problems += differences(RECIPE, told, expected)
     return recipe
-
-
-def _told_by_provenance(provenance: Provenance) -> dict[str, object]:
-    predicate = provenance.predicate
-    return {
-        **{f"sha256 of {subject.name}": subject.digest.sha256 for subject in provenance.subject},
-        **{
-            f"original {one.name}": one.digest.sha256
-            for one in predicate.definition.dependencies
-            if one.digest is not None
-        },
-        "recipe": predicate.definition.external.recipe,
-        "verdict": [one.annotations.get("verdict") for one in predicate.details.byproducts],
-        "tools": [one.uri for one in predicate.definition.dependencies],
-    }
-
-
-def _expected_of_provenance(contents: Contents, manifest: Manifest) -> dict[str, object]:
-    reports = [entry for entry in manifest.artifacts if entry.path == REPORT]
-    return {
-        **{f"sha256 of {entry.path}": entry.sha256 for entry in manifest.artifacts},
-        f"sha256 of {MANIFEST}": contents.files[MANIFEST].sha256,
-        **{f"original {one.name}": one.sha256 for one in (*manifest.sources, *manifest.evidence)},
-        "recipe": {"name": manifest.recipe.name, "sha256": manifest.recipe.sha256},
-        "verdict": [manifest.verdict for _ in reports],
-        "tools": _tools(manifest),
-    }
-
-
-def _told_by_bill(bill: Bill) -> dict[str, object]:
-    model = bill.metadata.component
-    return {
-        "name": model.name,
-        "licence": [one.license.id or one.license.name for one in model.licenses],
-        **{f"SHA-256 of {file.name}": _sha256s(file.hashes) for file in model.components},
-        **{
-            f"original {file.name}": _sha256s(file.hashes)
-            for ancestor in model.pedigree.ancestors
-            for file in ancestor.components
-        },
-        "tools": [component.purl for component in bill.components],
-    }
-
-
-def _expected_of_bill(manifest: Manifest, recipe: Recipe | None, bill: Bill) -> dict[str, object]:
-    told = [one.license.id or one.license.name for one in bill.metadata.component.licenses]
-    return {
-        "name": manifest.recipe.name,
-        "licence": [recipe.licence] if recipe else told,
-        **{f"SHA-256 of {entry.path}": [entry.sha256] for entry in manifest.artifacts},
-        **{f"original {source.name}": [source.sha256] for source in manifest.sources},
-        "tools": _tools(manifest),
-    }
-
-
-def _sha256s(hashes: tuple[object, ...]) -> list[str]:
-    return [one.content for one in hashes if one.alg == "SHA-256"]  # type: ignore[attr-defined]
-
-
-def _tools(manifest: Manifest) -> list[str]:
-    return sorted(
-        purl(name, version) for name, version in manifest.tools.items() if version != "not installed"
-    )
-
-
-def _different(path: str, told: Mapping[str, object], expected: Mapping[str, object]) -> Iterator[Problem]:
-    """Yield what a document tells otherwise than is expected; more `tools` than those are no difference."""
-    for key in (*expected, *(key for key in told if key not in expected)):
-        given, wanted = told.get(key), expected.get(key)
-        if key == "tools" and isinstance(given, list) and isinstance(wanted, list):
-            wanted, given = [one for one in wanted if one not in given], []
-        if given != wanted:
-            yield Problem(path, f"{key}: expected {_shown(wanted)}, got {_shown(given)}")
-
-
-def _shown(value: object) -> str:
-    return "nothing" if value is None or value == [] else str(value)[:200]
 
 
 def _claims(contents: Contents, name: str, kind: type[Claim], found: Agreement) -> Claim | None:
