@@ -6,10 +6,8 @@ from typing import Any
 
 from ssdconvert.plain_text import json_text
 from ssdconvert.recipe import Recipe
-from ssdconvert.release.bill_of_materials import bill_of_materials
 from ssdconvert.release.checksums import sums_text
 from ssdconvert.release.names import BILL, MANIFEST, PROVENANCE, RECIPE, SUMS
-from ssdconvert.release.provenance import provenance_document
 from ssdconvert.release.resolved_recipe import recipe_text
 from ssdconvert.report.result import Verification
 from ssdconvert.workspace import digest_of_bytes, written_atomically
@@ -19,6 +17,9 @@ def documents_of(
     manifest: Mapping[str, Any], recipe: Recipe, verification: Verification | None
 ) -> dict[str, bytes]:
     """Return name -> content of the manifest and of what follows from it; `recipe` is the resolved one."""
+    from ssdconvert.release.bill_of_materials import bill_of_materials
+    from ssdconvert.release.provenance import provenance_document
+
     content = _json(manifest)
     digest = digest_of_bytes(content)
     return {
@@ -51,7 +52,11 @@ def write_documents(
     """Write the documents of a build and its resolved recipe, those that are not there already.
 
     What names the others goes first and comes last, so that a kill leaves no manifest of files that are not there.
+    The rest follows from the manifest, which names program and report: where it is the same, and the checksums fit,
+    nothing is made anew.
     """
+    if _fit(folder, manifest):
+        return
     documents = documents_of(manifest, recipe, verification)
     sums = checksums(manifest, documents)
     wanted = {RECIPE: recipe_text(recipe).encode(), **documents, SUMS: sums}
@@ -62,6 +67,20 @@ def write_documents(
     for name in sorted(changed, key=list(wanted).index):
         with written_atomically(folder / name) as temporary:
             temporary.write_bytes(wanted[name])
+
+
+def _fit(folder: Path, manifest: Mapping[str, Any]) -> bool:
+    """Whether a folder has this manifest, and the other documents are those of its checksums."""
+    names = (PROVENANCE, BILL, MANIFEST)
+    if not all((folder / name).is_file() for name in (*names, RECIPE, SUMS)):
+        return False
+    there = {name: (folder / name).read_bytes() for name in names}
+    recipe = [entry for entry in manifest["artifacts"] if entry["path"] == RECIPE]
+    return (
+        there[MANIFEST] == _json(manifest)
+        and recipe == [entry_of(RECIPE, (folder / RECIPE).read_bytes())]
+        and (folder / SUMS).read_bytes() == checksums(manifest, there)
+    )
 
 
 def _holds(path: Path, content: bytes) -> bool:

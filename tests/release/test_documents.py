@@ -155,6 +155,7 @@ def test_a_kill_leaves_no_manifest_of_another_recipe(tiny: Any, monkeypatch: pyt
         read(folder / "manifest.json"),
         verification_from_json(read(folder / "report.json")),
     )
+    manifest["artifacts"][-1]["sha256"] = "0" * 64  # of another recipe.yaml
     recipe = load_recipe(folder / "recipe.yaml").model_copy(update={"notes": ("another",)})
     monkeypatch.setattr("ssdconvert.release.documents.written_atomically", killed)
     with pytest.raises(KeyboardInterrupt):
