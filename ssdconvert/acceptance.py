@@ -21,10 +21,11 @@ from ssdconvert.devices import Machine
 from ssdconvert.errors import ConversionError
 from ssdconvert.judged_candidate import judge_candidate
 from ssdconvert.originals import Original
-from ssdconvert.recipe import Recipe, load_recipe
+from ssdconvert.recipe import Recipe, load_resolved_recipe
 from ssdconvert.references import References
+from ssdconvert.release.names import ACCEPTANCE, MANIFEST, RECIPE
 from ssdconvert.report.result import Verification
-from ssdconvert.workspace import ACCEPTANCE, RECIPE, ir_files
+from ssdconvert.workspace import ir_files
 
 
 def accept(
@@ -37,9 +38,7 @@ def accept(
     RecipeError, where a file that tells what to compare is missing or damaged.
     """
     manifest = _manifest(folder)
-    recipe = load_recipe(folder / RECIPE)
-    if manifest.get("stand_in"):
-        recipe = recipe.stand_in()
+    recipe = load_resolved_recipe(folder / RECIPE)
     original, recorded = read_acceptance(folder / ACCEPTANCE, recipe)
     with TemporaryDirectory(prefix="ssdconvert-") as temporary:
         references = References(Path(temporary))
@@ -63,7 +62,7 @@ def accept(
 
 
 def _manifest(folder: Path) -> Mapping[str, Any]:
-    path = folder / "manifest.json"
+    path = folder / MANIFEST
     try:
         manifest = json.loads(path.read_text("utf-8"))
         if not isinstance(manifest, dict) or not isinstance(manifest.get("artifacts"), list):

@@ -20,6 +20,7 @@ from ssdconvert.myriad import (
 )
 from ssdconvert.openvino_converter import TOOLCHAIN as CONVERTING
 from ssdconvert.pictures import read_picture
+from ssdconvert.release.names import ACCEPTANCE
 from ssdconvert.report.result import verification_from_json
 from ssdconvert.runners.openvino_core import extensions_in_use
 from ssdconvert.source_files import fetched_files, stand_in_files
@@ -28,7 +29,6 @@ from ssdconvert.toolchains import kind_of
 from ssdconvert.toolchains.environment import find, locate, running
 from ssdconvert.versions import TOOLS, tool_versions
 from ssdconvert.workspace import (
-    ACCEPTANCE,
     EXPORTED,
     Workspace,
     digest_of,

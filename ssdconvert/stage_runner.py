@@ -12,8 +12,8 @@ from typing import Any
 
 from ssdconvert.build_result import StageResult
 from ssdconvert.errors import RecipeError, SsdconvertError
-from ssdconvert.release.names import DOCUMENTS
-from ssdconvert.workspace import ACCEPTANCE, Workspace, code_digest
+from ssdconvert.release.names import ACCEPTANCE, DOCUMENTS
+from ssdconvert.workspace import Workspace, code_digest
 
 REPORTS = ("report.html", "report.md", "report.xml")
 EVIDENCE = (*REPORTS, "report.json", ACCEPTANCE, "detections.json", "reference.png")

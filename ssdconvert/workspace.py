@@ -20,8 +20,6 @@ from ssdconvert.plain_text import json_text
 from ssdconvert.temporary_folders import remove_abandoned, temporary_folder_beside
 
 PRIVATE = ".ssdconvert"
-RECIPE = "recipe.yaml"  # as resolved
-ACCEPTANCE = "acceptance.npz"  # what the original says, for machines that cannot run it
 EXPORTED = f"{PRIVATE}/exported.onnx"  # the graph before simplification
 
 

@@ -46,7 +46,6 @@ def build_of(recipe_file: Callable[..., Path], build_here: BuildHere) -> Callabl
         path = recipe_file(document, changes)
         result = build_here(path, output, **how)
         assert result.verdict == "pass", result.verification.reason
-        shutil.copyfile(path, result.output / "recipe.yaml")
         return result.output
 
     return build
@@ -64,7 +63,6 @@ def built_once(
     shutil.copyfile(own_nms_file, folder / "mirror" / "own-nms" / own_nms_file.name)
     options = BuildOptions(folder / "out", FetchOptions(folder / "cache", str(folder / "mirror")))
     assert build(Catalog().find(str(recipe)), options).verdict == "pass"
-    shutil.copyfile(recipe, folder / "out" / "recipe.yaml")
     return folder / "out"
 
 

@@ -85,9 +85,8 @@ def run_here(
     What the original said is in the build: neither it nor its engine is needed. Raises MissingDevice where a device
     that is required, or OpenVINO, is not here, and what `ssdconvert.acceptance` raises.
     """
-    from importlib import import_module
+    from ssdconvert.acceptance import accept
 
-    accept = import_module("ssdconvert.acceptance").accept
     if checked.path.is_dir():
         return replace(checked, run=accept(checked.path, machines, required_devices))
     from ssdconvert.release.unpacking import unpacked

@@ -8,6 +8,6 @@ SUMS = "SHA256SUMS"
 DOCUMENTS = (SUMS, MANIFEST, PROVENANCE, BILL, RECIPE)  # which the manifest stage writes
 
 REPORT = "report.json"
-ACCEPTANCE = "acceptance.npz"  # what the original said on the recipe's pictures
+ACCEPTANCE = "acceptance.npz"  # what the original said, for machines that cannot run it
 SIGNATURE = "model.sig"
 CARD, LICENCE, LABELS = "README.md", "LICENSE", "labels.txt"  # which an archive adds

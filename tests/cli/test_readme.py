@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```console\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 SLOW = ("build ultraface-rfb-320", "build ssd-resnet34-1200 --stand-in", "-j 2")
-COMING = ("package", "check", "--no-verify", "--profile", "-j", "[convert]", "[check]")  # by other branches
+COMING = ("--no-verify", "--profile")
 
 
 def commands(block: str) -> list[tuple[str, str]]:
