@@ -8,15 +8,16 @@ if TYPE_CHECKING:
 
 
 def with_outputs(model: "onnx.ModelProto", names: Sequence[str]) -> "onnx.ModelProto":
-    """Return a copy of the model whose inner tensors `names` are outputs too, with their shapes.
+    """Return the model, or a copy, with its inner tensors `names` as outputs too, and with their shapes.
 
     One whose type ONNX cannot infer is taken for float, of an unknown shape.
     """
     import onnx
 
-    model = onnx.shape_inference.infer_shapes(model)
-    known = {entry.name: entry for entry in model.graph.value_info}
     present = {entry.name for entry in model.graph.output}
+    if not present.union(entry.name for entry in model.graph.value_info).issuperset(names):
+        model = onnx.shape_inference.infer_shapes(model)
+    known = {entry.name: entry for entry in model.graph.value_info}
     for name in names:
         if name not in present:
             float_of_any_shape = onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)

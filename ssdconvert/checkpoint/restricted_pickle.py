@@ -189,7 +189,9 @@ def load_pickle(stream: io.BytesIO, what: str) -> tuple[Any, dict[str, Storage]]
     `stream` is left after the pickle. `what` names the pickle in messages. RefusedError if it is
     malformed or names what it must not.
     """
-    start, size = stream.tell(), stream.getbuffer().nbytes
+    start = stream.tell()
+    size = stream.seek(0, io.SEEK_END)  # stream.getbuffer() would copy it
+    stream.seek(start)
     machine = Machine(size)
     try:
         return machine.run(stream), machine.storages

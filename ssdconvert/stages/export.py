@@ -6,6 +6,7 @@ that verification compares keep their names: see `ssdconvert.ssd.heads`.
 """
 
 import io
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,6 +26,8 @@ from ssdconvert.workspace import written_atomically
 
 if TYPE_CHECKING:
     import onnx
+
+NUMBERED = r"(onnx::\w+_)\d+"  # what the exporter calls tensors that have no name
 
 
 def export(recipe: Recipe, original: Original, target: Path, suppresses: bool = True) -> str:
@@ -54,12 +57,14 @@ def export(recipe: Recipe, original: Original, target: Path, suppresses: bool = 
 
 
 def _from_torch(recipe: Recipe, original: Original) -> "onnx.ModelProto":
-    """Return the heads of an nn.Module. The tracer runs it once, on zeros of the input's size."""
+    """Return the heads of an nn.Module. The tracer runs it once, on zeros of the input's size, without arithmetic."""
     import onnx
     import torch
 
+    from ssdconvert.networks._tracing import WithoutArithmetic
+
     buffer = io.BytesIO()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), WithoutArithmetic():
         warnings.simplefilter("ignore")  # the exporter announces its own end; its version is pinned
         try:
             torch.onnx.export(
@@ -77,7 +82,30 @@ def _from_torch(recipe: Recipe, original: Original) -> "onnx.ModelProto":
                 hint="try another opset in the recipe",
                 stage="export",
             ) from error
-    return onnx.load_from_string(buffer.getvalue())
+    model = onnx.load_from_string(buffer.getvalue())
+    number_in_order(model.graph)
+    return model
+
+
+def number_in_order(graph: "onnx.GraphProto") -> None:
+    """Number the tensors that the exporter made of weights, `onnx::Conv_552`, in the order in which they are used.
+
+    Its own numbers count what it met while it traced. The weights follow in the same order.
+    """
+    names: dict[str, str] = {}
+    for node in graph.node:
+        for used in (*node.input, *node.output):
+            if made := re.fullmatch(NUMBERED, used):
+                names.setdefault(used, f"{made[1]}{len(names)}")
+    for node in graph.node:
+        for used in (node.input, node.output):
+            used[:] = [names.get(name, name) for name in used]
+    position: dict[str, int] = {}
+    for name in (name for node in graph.node for name in node.input):
+        position.setdefault(name, len(position))
+    for tensor in graph.initializer:
+        tensor.name = names.get(tensor.name, tensor.name)
+    graph.initializer.sort(key=lambda tensor: position.get(tensor.name, len(position)))
 
 
 def _from_onnx(recipe: Recipe, original: Original) -> "onnx.ModelProto":
