@@ -1,6 +1,6 @@
 """`python -m ssdconvert`."""
 
-from ssdconvert.cli import main
+from ssdconvert.cli import run
 
 if __name__ == "__main__":
-    main()
+    run()

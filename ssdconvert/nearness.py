@@ -11,9 +11,9 @@ from ssdconvert.controls import Mistake, errors_of
 from ssdconvert.gate_limits import GateLimits, HeadError
 from ssdconvert.originals import Original
 from ssdconvert.report.result import Check, judged
+from ssdconvert.report.words import NEARER
 
 MARGIN = 0.5  # of what a mistake costs: as much as an IR may
-NAME = "nearer than any mistake"
 
 Distances = Mapping[tuple[str, str], float]  # by picture and head
 
@@ -26,7 +26,7 @@ def nearness_check(
     `distances` are the IR's errors in the measure of `limits`. A mistake that no picture shows tells nothing:
     its control says so. One that costs hardly more than the rounding may leaves the check inconclusive.
     """
-    base = replace(base, level="heads", output=NAME)
+    base = replace(base, level="heads", output=NEARER)
     told: list[tuple[float, str, tuple[str, str], HeadError]] = []
     for mistake in mistakes:
         errors = {

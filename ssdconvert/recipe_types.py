@@ -104,4 +104,4 @@ Labels = Annotated[
 class Part(BaseModel):
     """A part of a recipe: frozen, and without keys that nobody knows."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)

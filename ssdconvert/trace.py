@@ -6,12 +6,13 @@ network together take gigabytes, so they are compared in batches, each of which 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ssdconvert.runners.inner_tensors import InnerTensor, InnerTensors
+if TYPE_CHECKING:
+    from ssdconvert.runners.inner_tensors import InnerTensor, InnerTensors
 
 BATCH_BYTES = 128 * 2**20  # of tensors that one run returns: SSD-ResNet34's largest at 1200x1200 has 88 MiB
 UNKNOWN_SHARE = 16  # a tensor of unknown size counts as one part in so many of a batch
@@ -57,8 +58,8 @@ class Trace:
 
 
 def trace(
-    first: InnerTensors,
-    second: InnerTensors,
+    first: "InnerTensors",
+    second: "InnerTensors",
     first_feeds: Feeds,
     second_feeds: Feeds,
     batch_bytes: int = BATCH_BYTES,
@@ -94,7 +95,7 @@ class _Pair:
     size: int
 
 
-def _pairs(first: Sequence[InnerTensor], second: Sequence[InnerTensor], unknown_size: int) -> list[_Pair]:
+def _pairs(first: "Sequence[InnerTensor]", second: "Sequence[InnerTensor]", unknown_size: int) -> list[_Pair]:
     """Return what both have by name, in the first's order; a folded one by the name that it has in the second."""
     theirs = {tensor.name: tensor for tensor in second}
     folded = {

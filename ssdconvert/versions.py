@@ -1,5 +1,6 @@
 """The installed versions of the tools that shape a build, without importing them."""
 
+import functools
 import importlib.metadata
 import re
 from collections.abc import Sequence
@@ -25,12 +26,18 @@ OTHER_NAMES = {"cv2": "opencv-python-headless", "google": "protobuf", "PIL": "pi
 def tool_versions(names: Sequence[str] = TOOLS) -> dict[str, str]:
     """Return version by distribution name, ours among them."""
     versions = {"ssdconvert": __version__}
-    for name in names:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = "not installed"
-    return versions
+    return versions | {name: _version(name) for name in names}
+
+
+@functools.cache
+def _version(name: str) -> str:
+    try:
+        distribution = importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+    # `distribution.version` parses the whole page that PyPI shows
+    told = re.search(r"^Version: *(\S+)", distribution.read_text("METADATA") or "", re.MULTILINE)
+    return told[1] if told else distribution.version
 
 
 def extra_with(module: str) -> str:

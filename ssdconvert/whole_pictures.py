@@ -25,6 +25,7 @@ from ssdconvert.outputs import output_spec
 from ssdconvert.recipe import Input, Recipe
 from ssdconvert.references import Reference, References, reference_of
 from ssdconvert.report.result import Check, judged
+from ssdconvert.report.words import FILTER_COST, LEVELS
 from ssdconvert.runners import Arrays, Runner
 from ssdconvert.samples import Picture, PictureFile, Sample
 from ssdconvert.ssd.preprocess import Pixels, converted_input, picture_input, resized
@@ -37,7 +38,6 @@ from ssdconvert.ssd.preprocess import Pixels, converted_input, picture_input, re
 MOST_LEVELS, MEAN_LEVELS = 2.0, 0.35
 # Width, height: wide and narrow, even and odd, and larger than many networks.
 ODD = ((401, 299), (1023, 767), (97, 1301))
-COST, LEVELS = "cost of the filter", "max levels of 255"
 # There is no limit for it: a level more or less, on an eighth of the numbers, moves a trained network's scores by 0.009
 # and the smallest boxes by an IoU of 0.1 (UltraFace RFB-320 on a dozen photographs; ssd-demo by 0.001 and 0.001), one
 # with weights from a seed by 0.13. Right or wrong is said by the checks beside it.
@@ -135,7 +135,9 @@ class WholePictures:
             limits = limits_between(recipe, candidate.precision, original.precision)
             for cost in detection_checks(base, recipe, as_meant, found, limits):
                 told = f"{TOLD}: {cost.reason}" if cost.reason else TOLD
-                yield replace(cost, output=COST, limit=None, required=None, status="skipped", reason=told)
+                yield replace(
+                    cost, output=FILTER_COST, limit=None, required=None, status="skipped", reason=told
+                )
 
     def _reference(self, picture: Picture) -> Reference:
         """Return what the original says of a picture at its input's size; IRs that resize alike share it."""

@@ -7,8 +7,9 @@ import pytest
 
 from ssdconvert.controls import Mistake
 from ssdconvert.gate_limits import DEFAULT_LIMITS
-from ssdconvert.nearness import MARGIN, NAME, nearness_check
+from ssdconvert.nearness import MARGIN, nearness_check
 from ssdconvert.report.result import Check
+from ssdconvert.report.words import NEARER
 from ssdconvert.runners import Arrays
 from ssdconvert.ssd.heads import Heads
 
@@ -41,7 +42,7 @@ def judge(distances: dict[tuple[str, str], float], *mistakes: Mistake) -> Check:
 @pytest.mark.parametrize(("cost", "status"), [(0.01, "pass"), (0.2, "pass"), (0.21, "fail"), (0.4, "fail")])
 def test_half_of_what_the_mistake_costs_is_the_limit(cost: float, status: str) -> None:
     check = judge({("a", SCORES): cost, ("a", BOXES): 0.0}, mistake("swapped", a=(0.4, 0.1)))
-    assert (check.output, check.level, check.input, check.status) == (NAME, "heads", "a", status)
+    assert (check.output, check.level, check.input, check.status) == (NEARER, "heads", "a", status)
     assert check.limit == pytest.approx(0.4 * MARGIN)
     assert ("swapped" in check.reason) == (status == "fail")
 

@@ -4,6 +4,7 @@ Results go to stdout, progress and errors to stderr; with --json stdout holds on
 nothing else. Nothing heavy is imported before a command needs it.
 """
 
+import atexit
 import contextlib
 import io
 import os
@@ -70,6 +71,23 @@ for command in (
     cache_group,
 ):
     cli.add_command(command)
+
+
+def run() -> NoReturn:
+    """Run the command line in a process that then ends at once: to unload torch and OpenVINO takes a second."""
+    try:
+        main()
+    except SystemExit as ended:
+        if not isinstance(ended.code, int):
+            raise
+        atexit._run_exitfuncs()
+        try:
+            for stream in (sys.stdout, sys.stderr):
+                if not stream.closed:
+                    stream.flush()
+        except OSError:
+            raise ended from None  # Python tells of what cannot be written as it ends
+        os._exit(ended.code)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

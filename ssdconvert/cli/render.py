@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ssdconvert.build_result import BuildResult, StageResult
-from ssdconvert.nearness import NAME as NEARER
-from ssdconvert.pictures import shown
 from ssdconvert.report.result import Check, Verification, describe, divergence_text
-from ssdconvert.report.words import worst_checks, worst_status
-from ssdconvert.side_by_side import Compared
-from ssdconvert.stages.detect import Found, Seen
-from ssdconvert.whole_pictures import COST, LEVELS
+from ssdconvert.report.words import FILTER_COST, LEVELS, NEARER, worst_checks, worst_status
+
+if TYPE_CHECKING:
+    from ssdconvert.build_result import BuildResult, StageResult
+    from ssdconvert.side_by_side import Compared
+    from ssdconvert.stages.detect import Found, Seen
 
 UNMEASURED = ("inconclusive", "skipped")
 COLOURS = {"done": "green", "cached": "cyan", "pass": "green", "failed": "red", "fail": "red"}
@@ -23,7 +23,7 @@ def coloured(status: str, width: int = 0) -> str:
     return click.style(f"{status:{width}}", fg=COLOURS.get(status, "yellow"), bold=True)
 
 
-def stage_line(stage: StageResult, verbose: bool) -> str:
+def stage_line(stage: "StageResult", verbose: bool) -> str:
     """Return the line that tells how a stage ended."""
     if stage.status == "failed":  # the error that follows says why
         return f"  {stage.name:9} {coloured(stage.status)}"
@@ -35,12 +35,37 @@ def stage_line(stage: StageResult, verbose: bool) -> str:
     return f"  {stage.name:9} {coloured(stage.status, 8)} {what}{took}"
 
 
-def build_text(result: BuildResult) -> str:
+def build_text(result: "BuildResult") -> str:
     """Return the result of a build: the verdict, the evidence in short, and where things are."""
-    assert result.verification is not None
+    if result.verification is None:
+        return unverified_text(result)
     places = [("picture", "reference.png"), ("report", "report.html"), ("manifest", "manifest.json")]
     lines = [verification_text(result.verification)]
     lines += [f"  {name:9} {result.output / path}" for name, path in places]
+    return "\n".join(lines)
+
+
+def unverified_text(result: "BuildResult") -> str:
+    """Return where the IRs are of a build that ended there, and that nobody has verified them."""
+    irs = [entry["path"] for entry in result.artefacts if entry["path"].endswith(".xml")]
+    lines = [
+        f"{result.recipe}: {coloured('not verified')}: do not deploy it before `ssdconvert build` passes it"
+    ]
+    return "\n".join([*lines, *(f"  {'IR':9} {result.output / path}" for path in irs)])
+
+
+def profile_text(result: "BuildResult") -> str:
+    """Return what each stage took, as a table."""
+    lines = [f"{result.recipe}: {'stage':9} {'seconds':>8} {'share':>6} {'CPU s':>7} {'peak memory':>12}"]
+    indent = " " * (len(result.recipe) + 2)
+    total: dict[str, Any] = {"name": "total", "share": 1.0}
+    total |= {
+        key: sum(row[key] for row in result.profile) for key in ("seconds", "cpu_seconds", "peak_growth")
+    }
+    for row in (*result.profile, total):
+        grown = f"{row['peak_growth'] / 1e6:+.0f} MB"
+        taken = f"{row['seconds']:8.2f} {row['share']:6.0%} {row['cpu_seconds']:7.2f} {grown:>12}"
+        lines.append(f"{indent}{row['name']:9} {taken}")
     return "\n".join(lines)
 
 
@@ -88,7 +113,7 @@ def _candidate_line(name: str, checks: Sequence[Check]) -> str:
     for check in checks:
         if check.level == "detections" and check.output in ("scores", "bboxes"):
             parts.append(f"{'IoU' if check.output == 'bboxes' else 'score'} {_with_limit(check)}")
-        elif check.output == COST:
+        elif check.output == FILTER_COST:
             parts += [f"filter costs {check.metric} {_value(check)} (no limit)"] if check.value else []
         elif check.metric == LEVELS and check.status != "fail":
             parts.append(f"resize {check.value:.0f} of 255 (limit {check.limit:g})")
@@ -113,7 +138,7 @@ def _value(check: Check) -> str:
     return f"{check.value:.2g}" if check.value < 0.1 else f"{check.value:.4f}"
 
 
-def found_text(found: Sequence[Found], picture: Path | None, both: Compared | None = None) -> str:
+def found_text(found: "Sequence[Found]", picture: Path | None, both: "Compared | None" = None) -> str:
     """Return detections as a table, boxes in pixels."""
     lines = _found_lines(found) or ["nothing found"]
     if both:
@@ -123,8 +148,10 @@ def found_text(found: Sequence[Found], picture: Path | None, both: Compared | No
     return "\n".join(lines)
 
 
-def seen_text(seen: Seen) -> str:
+def seen_text(seen: "Seen") -> str:
     """Return what was found in one of several pictures."""
+    from ssdconvert.pictures import shown
+
     told = [f"{len(seen.found)} found" if seen.found else "nothing found"]
     told += [f"against the original: {seen.compared.told}"] if seen.compared else []
     told += [f"picture {seen.target.output}"] if seen.target.output else []
@@ -132,7 +159,7 @@ def seen_text(seen: Seen) -> str:
     return "\n".join([title, *(f"  {line}" for line in _found_lines(seen.found))])
 
 
-def _found_lines(found: Sequence[Found]) -> list[str]:
+def _found_lines(found: "Sequence[Found]") -> list[str]:
     width = max((len(one.name) for one in found), default=0)
     return [
         f"{one.name:{max(16, width)}} {one.score:.3f}  x {one.box[0]:7.1f} .. {one.box[2]:7.1f}  "

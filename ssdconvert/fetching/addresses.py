@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, urlsplit
-from urllib.request import url2pathname
 
 from ssdconvert.recipe import Recipe
 from ssdconvert.recipe_source import File
@@ -23,6 +22,8 @@ def local_path(address: str) -> Path:
     if address.startswith(SCHEME):
         return package_file(address)
     if address.lower().startswith("file:"):
+        from urllib.request import url2pathname  # which loads http and ssl
+
         return Path(url2pathname(urlsplit(address).path))  # of Windows: file:///C:/model.onnx
     return Path(address)
 

@@ -4,7 +4,6 @@ import random
 import time
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
 
 WORTH_ANOTHER = 1 << 20  # bytes: an attempt that brought as much does not count as failed
 
@@ -39,6 +38,8 @@ def retry_after(header: str | None) -> float | None:
 
 def http_date(header: str | None) -> datetime | None:
     """Return the moment that a header names; None where it is no date."""
+    from email.utils import parsedate_to_datetime
+
     try:
         date = parsedate_to_datetime(header or "")
     except (TypeError, ValueError, OverflowError):

@@ -8,6 +8,9 @@ from ssdconvert.report.result import Check, Status
 
 # what XML 1.0 cannot hold, and what no reader wants
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufdcf\ufdf0-\ufffd\U00010000-\U0010ffff]")
+# outputs and metrics of single checks, by which writers of reports know them
+NEARER = "nearer than any mistake"
+FILTER_COST, LEVELS = "cost of the filter", "max levels of 255"
 _WORST_FIRST: tuple[Status, ...] = ("fail", "inconclusive", "pass", "skipped")
 
 
