@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ssdconvert.devices import Machine
 from ssdconvert.fetching.options import FetchOptions
-from ssdconvert.report.result import Verification
+
+if TYPE_CHECKING:
+    from ssdconvert.report.result import Verification
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,9 @@ class BuildOptions:
     tail: str = "nms"  # what is put behind the heads, see ssdconvert.outputs.TAILS
     converter: str = "mo"  # what makes IR of ONNX, see ssdconvert.build_plan.CONVERTERS
     bake: str = "values"  # how much preprocessing is inside, see ssdconvert.build_plan.BAKES
+    verify: bool = True  # without it the build ends at the IR, and nothing is run to prove anything
+
+    profile: bool = False  # tell what each stage took
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,8 @@ class BuildResult:
     output: Path
     stages: list[StageResult] = field(default_factory=list)
     artefacts: list[dict[str, Any]] = field(default_factory=list)
-    verification: Verification | None = None
+    verification: "Verification | None" = None
+    profile: tuple[dict[str, Any], ...] = ()  # see ssdconvert.build_profile; empty unless asked for
 
     @property
     def verdict(self) -> str:
@@ -67,6 +73,7 @@ class BuildResult:
         """Return the document of `build --json`."""
         gated = self.verification is not None
         return {
+            **({"profile": list(self.profile)} if self.profile else {}),
             "recipe": self.recipe,
             "verdict": self.verdict,
             "output": str(self.output),

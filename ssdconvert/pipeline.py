@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from ssdconvert.build_plan import PRECISIONS, not_for_myriad, plan
 from ssdconvert.build_result import BuildOptions, BuildResult, StageResult
@@ -39,6 +40,8 @@ from ssdconvert.workspace import (
 STAGES = (
     "fetch", "load", "export", "simplify", "convert", "myriad", "verify", "detect", "report", "manifest",
 )  # fmt: skip
+LAST_UNGATED = "myriad"
+GATED = STAGES[STAGES.index(LAST_UNGATED) + 1 :]  # what a build without verification leaves out
 
 
 def build(
@@ -48,12 +51,24 @@ def build(
     on_stage: Callable[[StageResult], None] = lambda result: None,
     on_wait: Callable[[], None] = lambda: None,
 ) -> BuildResult:
-    """Run the stages of a recipe up to `until`, those that are not up to date.
+    """Run the stages of a recipe up to `until`, those that are not up to date; up to the IR without verification.
 
     `on_stage` hears of each stage as it ends, `on_wait` when another process holds the build folder.
     The result's verdict tells whether the model is right; only expected failures raise.
     """
+    profile = None
+    if options.profile:
+        from ssdconvert.build_profile import BuildProfile
+
+        profile = BuildProfile()
+        profile.mark("start")
     planned = plan(entry.recipe, options.precisions, options.tail, options.converter, options.bake)
+
+    def tell(stage: StageResult) -> None:
+        if profile:
+            profile.mark(stage.name)
+        on_stage(stage)
+
     running(options.toolchains)  # one that is missing is told before anything is built
     if planned.converter == "openvino":
         find(CONVERTING)
@@ -62,7 +77,12 @@ def build(
         workspace.claim(entry.recipe.name)
         extensions = {path for machine in options.machines for path in machine.extensions}
         with extensions_in_use(sorted(extensions)):
-            return _Build(entry, planned, options, workspace, on_stage).run(until)
+            last = until if options.verify or until not in GATED else LAST_UNGATED
+            result = _Build(entry, planned, options, workspace, tell).run(last)
+    if profile:
+        profile.mark("end")
+        result.profile = profile.rows()
+    return result
 
 
 class _Build(BuildRun):
@@ -117,17 +137,21 @@ class _Build(BuildRun):
             from ssdconvert.ssd.preprocess import original_input
             from ssdconvert.stages.simplify import keep_quantised, simplify
 
-            images = [original_input(read_picture(path), self.recipe.input) for _, path in self.pictures]
             source, target = self.workspace.path(EXPORTED), self.workspace.path(self.plan.onnx)
             if self.original.quantised:
                 return keep_quantised(source, target)
+            pictures = self.pictures if inputs["proven"] else []
+            images = [original_input(read_picture(path), self.recipe.input) for _, path in pictures]
             return simplify(source, target, self.original.heads, self.recipe.input.name, images)
 
         # the pictures prove the result, they do not shape it: they are no input of this stage
-        inputs = {
+        inputs: dict[str, Any] = {
             "files": self.digests("export"),
+            "proven": True,
             "tools": tool_versions(("onnx", "onnxsim", "onnxruntime")),
         }
+        if not self.options.verify and self.stages.why_stale("simplify", inputs, [self.plan.onnx]):
+            inputs["proven"] = False  # what was proven earlier stays so
         self.stages.run("simplify", inputs, [self.plan.onnx], action)
 
     def _not_through_onnx(self, stage: str) -> bool:

@@ -43,11 +43,9 @@ class StageRunner:
 
         The `possible` are outputs that it need not make: it deletes those that it does not.
         """
+        reason = self.why_stale(name, inputs, outputs, possible)
         inputs = {**inputs, "code": self.code}
         self.made += outputs
-        reason = self.workspace.why_stale(name, inputs, outputs, possible)
-        if not reason and name in self.rerun:
-            reason = "asked for"
         if not reason:
             self.made += self._there(possible)
             self.tell(StageResult(name, "cached", 0.0, "up to date"))
@@ -66,6 +64,13 @@ class StageRunner:
         if keep():
             self.workspace.record(name, inputs, [*outputs, *found])
         self.tell(StageResult(name, "done", time.monotonic() - started - inside, reason, summary))
+
+    def why_stale(
+        self, name: str, inputs: Mapping[str, Any], outputs: Sequence[str], possible: Sequence[str] = ()
+    ) -> str:
+        """Return why a stage must run, or an empty string when it is up to date and need not run again."""
+        reason = self.workspace.why_stale(name, {**inputs, "code": self.code}, outputs, possible)
+        return reason or ("asked for" if name in self.rerun else "")
 
     def _there(self, paths: Sequence[str]) -> list[str]:
         return [path for path in paths if self.workspace.path(path).is_file()]

@@ -42,6 +42,11 @@ if TYPE_CHECKING:
     "-j", "--jobs", type=click.IntRange(1), default=1, show_default=True,
     help="Recipes at once, each on its share of the cores.",
 )  # fmt: skip
+@click.option(
+    "--no-verify", "verify", is_flag=True, default=True, flag_value=False,
+    help="End at the IR: nothing is proven, and no report is written.",
+)  # fmt: skip
+@click.option("--profile", is_flag=True, help="Tell what each stage took: time, CPU time, memory.")
 @output_folder_option
 @precision_option
 @tail_option
@@ -66,9 +71,14 @@ def build_command(
     outcomes = _outcomes(entries, jobs, settings, **options)
     errors = [outcome for outcome in outcomes if isinstance(outcome, SsdconvertError)]
     results = [outcome for outcome in outcomes if not isinstance(outcome, SsdconvertError)]
-    from ssdconvert.cli.render import build_text
+    from ssdconvert.cli.render import build_text, profile_text
     from ssdconvert.cli.step_summary import append_to_step_summary
 
+    for result in results:
+        if result.profile:
+            settings.event(
+                "profile", profile_text(result), {"recipe": result.recipe, "profile": result.profile}
+            )
     documents = [result.to_json() for result in results] + [error.to_json() for error in errors]
     text = "\n".join(build_text(result) for result in results)
     settings.result(text, documents[0] if len(entries) == 1 else documents)
@@ -186,6 +196,8 @@ def build_job(
     tail: str = "nms",
     converter: str = "mo",
     bake: str = "values",
+    verify: bool = True,
+    profile: bool = False,
 ) -> "Job":
     """Return what is built of a recipe, and how, as the command line asks for."""
     from ssdconvert.build_result import BuildOptions
@@ -195,6 +207,12 @@ def build_job(
     if many and output is not None:
         raise RecipeError(
             "--output names one folder, and several recipes are given", hint="build them one by one"
+        )
+    if not verify and (required or toolchains):
+        asked = "--require-device" if required else "--toolchain"
+        raise RecipeError(
+            f"{asked} says where to verify, and --no-verify that nothing is verified",
+            hint="leave out one of the two",
         )
     if stand_in:
         entry = entry.stand_in()
@@ -211,6 +229,8 @@ def build_job(
         tail=tail,
         converter=converter,
         bake=bake,
+        verify=verify,
+        profile=profile,
     )
     return Job(entry, options, until)
 
