@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from ssdconvert.fetching import addresses
 from ssdconvert.fetching.addresses import in_mirror, local_path
 
 
@@ -33,5 +32,5 @@ def test_a_path(address: str) -> None:
 
 
 def test_a_path_of_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(addresses, "url2pathname", nturl2path.url2pathname)
+    monkeypatch.setattr("urllib.request.url2pathname", nturl2path.url2pathname)
     assert str(local_path("file:///C:/my%20models/m.pth")) == r"C:\my models\m.pth"
