@@ -16,7 +16,6 @@ from ssdconvert.errors import SsdconvertError
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), ROOT / "benchmarks/README.md"]
-COMING = {"--no-verify", "--profile"}
 
 
 def page_name(path: Path) -> str:
@@ -94,8 +93,6 @@ def test_commands_have_options_that_exist(line: str) -> None:
         if command
         else {words[1]}
     )
-    if unknown and unknown <= COMING:
-        pytest.skip(f"not in this version: {', '.join(sorted(unknown))}")
     assert command is not None
     assert not unknown
     try:

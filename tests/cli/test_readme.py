@@ -25,7 +25,6 @@ ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```console\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 SLOW = ("build ultraface-rfb-320", "build ssd-resnet34-1200 --stand-in", "-j 2")
-COMING = ("--no-verify", "--profile")
 
 
 def commands(block: str) -> list[tuple[str, str]]:
@@ -91,9 +90,7 @@ def test_the_commands_of_readme(
             told = shape(ended.err + ended.out)
             for line in shape(shown):
                 assert line in told, f"{command} does not print: {line}"
-    assert [word for word in left_out if not any(part in word for part in COMING)] == []
-    if left_out:
-        pytest.skip(f"not in this version: {', '.join(left_out)}")
+    assert left_out == []
 
 
 def dry_run(words: list[str]) -> None:
