@@ -24,10 +24,10 @@ CORES = $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 EACH = $(shell echo $$(( $(CORES) > $(JOBS) ? $(CORES) / $(JOBS) : 1 )))
 SHARE = $(if $(filter 1,$(JOBS)),,OMP_NUM_THREADS=$(or $(OMP_NUM_THREADS),$(EACH)) )
 
-# A recipe's name holds nothing else; what is left of other names is told before anything runs.
+# A recipe's name holds nothing else, and begins with no dash; other names, and none, are told before anything runs.
 LETTERS := a b c d e f g h i j k l m n o p q r s t u v w x y z 0 1 2 3 4 5 6 7 8 9 . _ -
 without = $(if $1,$(call without,$(wordlist 2,$(words $1),$1),$(subst $(firstword $1),,$2)),$2)
-ifneq ($(strip $(call without,$(LETTERS),$(RECIPES))),)
+ifneq ($(strip $(call without,$(LETTERS),$(RECIPES)) $(filter -%,$(RECIPES)) $(if $(strip $(RECIPES)),,none)),)
 $(error RECIPES=$(RECIPES): expected names of recipes, separated by spaces; `$(SSDCONVERT) list` prints them)
 endif
 
@@ -103,7 +103,7 @@ $(VENV)/.toolchain-%: $(VENV)/.installed ssdconvert/toolchains/%.txt
 	@if SSDCONVERT_TOOLCHAINS=$(VENV)/toolchains $(BIN)/ssdconvert toolchain add $*; then touch $@; else [ $$? -eq 5 ]; fi
 $(VENV)/.toolchain-myriad: ssdconvert/toolchains/myriad-compile.txt
 
-test: $(VENV)/.installed $(TOOLCHAINS:%=$(VENV)/.toolchain-%) ## run the whole test suite
+test: $(VENV)/.installed $(TOOLCHAINS:%=$(VENV)/.toolchain-%) ## run the test suite, but for what takes minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow" $(ARGS)
 
 test-slow: $(VENV)/.installed ## what takes minutes: builds at 1200x1200, kills, full disks, odd paths

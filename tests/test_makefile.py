@@ -124,9 +124,24 @@ def test_an_unknown_name_is_told_before_any_build(make: Callable[..., Ran], tmp_
     assert calls(tmp_path) == ["show --quiet one", "show --quiet nosuch"]
 
 
-@pytest.mark.parametrize("name", ["a:b", "a;touch x", "../a", "a%", "A", "a'b", "a\\b", "ä"])
-def test_nonsense_in_names_is_one_error(make: Callable[..., Ran], tmp_path: Path, name: str) -> None:
-    ended = make("release", f"RECIPES=one {name}")
+@pytest.mark.parametrize(
+    "names",
+    [
+        "one a:b",
+        "one a;touch x",
+        "one ../a",
+        "one a%",
+        "one A",
+        "one a'b",
+        "one a\\b",
+        "one ä",
+        "one -h",
+        "",
+        " ",
+    ],
+)
+def test_nonsense_in_names_is_one_error(make: Callable[..., Ran], tmp_path: Path, names: str) -> None:
+    ended = make("release", f"RECIPES={names}")
     assert ended.returncode == 2
     assert len(ended.stderr.splitlines()) == 1
     assert "expected names of recipes" in ended.stderr
