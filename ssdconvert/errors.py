@@ -64,7 +64,7 @@ class EngineFailure(ConversionError):
 
 
 class MissingDevice(SsdconvertError):
-    """A device or a toolchain that was asked for is not on this machine."""
+    """A device, a toolchain or a library that was asked for is not on this machine."""
 
     exit_code = 5
     default_stage = "device"

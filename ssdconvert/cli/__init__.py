@@ -45,8 +45,8 @@ def cli(context: click.Context) -> None:
     """Convert SSD object detectors to OpenVINO IR, and prove that the IR still is the model.
 
     Exit codes: 0 done and correct; 1 the model is wrong or could not be shown to be right; 2 usage or
-    recipe error; 3 fetch or integrity error; 4 load, export or conversion failed; 5 a device or
-    toolchain that was asked for is missing; 70 a bug in ssdconvert; 130 interrupted.
+    recipe error; 3 fetch or integrity error; 4 load, export or conversion failed; 5 a device, a
+    toolchain or a library that was asked for is missing; 70 a bug in ssdconvert; 130 interrupted.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help(), err=True)
