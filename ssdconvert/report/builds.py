@@ -79,7 +79,8 @@ def read_build(folder: Path, archives: Sequence[Path] = ()) -> Build:
     """Return what a build folder says; archives are looked for as NAME.tar in folders, the first one counts."""
     name = folder.resolve().name
     if not folder.is_dir():
-        return Build(folder, name, problem=f"{folder} is not there: nothing was built")
+        there = "no folder" if folder.exists() else "not there"
+        return Build(folder, name, problem=f"{folder} is {there}: nothing was built")
     try:
         manifest = _document(folder / "manifest.json")
         name = _checked_name(manifest["recipe"]["name"])
@@ -135,6 +136,8 @@ def _checked_name(name: Any) -> str:
 
 
 def _document(path: Path) -> Any:
+    if path.exists() and not path.is_file():
+        raise ValueError("no regular file")  # a pipe would be waited for
     with path.open("rb") as file:
         content = file.read(LARGEST_DOCUMENT + 1)
     if len(content) > LARGEST_DOCUMENT:
@@ -153,8 +156,9 @@ def _told(error: Exception) -> str:
 
 def _title(folder: Path) -> str:
     """Return the title in a build's recipe.yaml; empty where it has none."""
+    path = folder / "recipe.yaml"
     try:
-        _, recipe, _ = read_yaml(folder / "recipe.yaml")
+        _, recipe, _ = read_yaml(path) if path.is_file() else (None, None, None)
     except RecipeError:
         return ""
     title = recipe.get("title", "") if isinstance(recipe, dict) else ""

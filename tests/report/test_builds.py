@@ -3,7 +3,9 @@
 import hashlib
 import io
 import json
+import os
 import tarfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,24 @@ def test_a_folder_that_is_not_there_is_unbuilt(tmp_path: Path) -> None:
     build = read_build(tmp_path / "nothing")
     assert (build.name, build.verdict) == ("nothing", "unbuilt")
     assert "is not there" in build.reason
+    (tmp_path / "file").touch()
+    build = read_build(tmp_path / "file")
+    assert build.verdict == "unbuilt"
+    assert "is no folder" in build.reason
+
+
+@pytest.mark.parametrize(
+    ("file", "reason"),
+    [("manifest.json", "manifest.json cannot be read: ValueError: no regular file"), ("recipe.yaml", "")],
+)
+def test_a_pipe_is_not_waited_for(build_folder: Callable[..., Path], file: str, reason: str) -> None:
+    path = build_folder("one") / file
+    path.unlink()
+    os.mkfifo(path)
+    threading.Thread(target=path.write_bytes, args=(b"title: read",), daemon=True).start()
+    build = read_build(path.parent)
+    assert (build.reason, build.title) == (reason, "")
+    assert path.read_bytes() == b"title: read"
 
 
 @pytest.mark.parametrize(
