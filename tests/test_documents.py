@@ -13,6 +13,7 @@ import yaml
 
 from ssdconvert.cli import cli
 from ssdconvert.errors import SsdconvertError
+from ssdconvert.report.index import LINKS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), ROOT / "benchmarks/README.md"]
@@ -101,6 +102,30 @@ def test_commands_have_options_that_exist(line: str) -> None:
         pytest.fail(error.format_message())
     except SsdconvertError:
         pass  # understood: a folder of recipes or a cache is not there
+
+
+def artefacts(document: Any) -> list[list[str]]:
+    """The paths of each set of artefacts that a workflow keeps."""
+    if not isinstance(document, dict):
+        return [found for part in document for found in artefacts(part)] if isinstance(document, list) else []
+    found = [document["artifacts"]["paths"]] if "artifacts" in document else []
+    if str(document.get("uses", "")).startswith("actions/upload-artifact@"):
+        found.append(document["with"]["path"].split())
+    return found + [one for part in document.values() for one in artefacts(part)]
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=["GitHub", "GitLab"])
+def test_what_the_page_of_several_builds_links_to_is_kept_with_it(workflow: Any) -> None:
+    (kept,) = artefacts(workflow)
+    assert {"release/", *(f"build/*/{name}" for name in LINKS.values())} <= set(kept)
+
+
+def test_gitlab_takes_the_paths_of_its_workflow() -> None:
+    for job in WORKFLOWS[1].values():
+        kept = job.get("artifacts", {}) if isinstance(job, dict) else {}
+        assert "expose_as" not in kept or not any(
+            "*" in path for path in kept["paths"]
+        )  # its validator's rule
 
 
 def test_no_page_names_a_place_of_one_machine() -> None:
