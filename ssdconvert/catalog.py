@@ -61,6 +61,19 @@ class Catalog:
             return _entry(Path(name_or_path))
         raise self._unknown(name_or_path)
 
+    def find_all(self, names_or_paths: Sequence[str]) -> list[CatalogEntry]:
+        """Return the recipes that are built together; RecipeError where two files hold recipes of one name."""
+        entries = [self.find(name) for name in names_or_paths]
+        paths: dict[str, Path] = {}
+        for entry in entries:
+            first = paths.setdefault(entry.recipe.name, entry.path)
+            if first.resolve() != entry.path.resolve():
+                raise RecipeError(
+                    f"two recipes of the name {entry.recipe.name}: {first} and {entry.path}",
+                    hint="one would be built over the other: build them one by one, each with an --output of its own",
+                )
+        return entries
+
     def all_entries(self) -> list[CatalogEntry]:
         """Return every recipe that can be read, by name."""
         self._search_plugins()

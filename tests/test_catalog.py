@@ -101,6 +101,15 @@ def test_a_name_goes_before_a_file_of_that_name(tmp_path: Path, monkeypatch: pyt
     assert Catalog().find("ssd-demo").path.parent == shipped_recipes_folder()
 
 
+def test_two_recipes_of_one_name_are_not_built_together(tmp_path: Path) -> None:
+    mine = write_recipe(tmp_path, "ultraface-rfb-320")
+    shipped = shipped_recipes_folder() / mine.name
+    with pytest.raises(RecipeError, match="two recipes of the name ultraface-rfb-320"):
+        Catalog().find_all(["ssd-demo", "ultraface-rfb-320", str(mine)])
+    found = Catalog([tmp_path]).find_all(["ultraface-rfb-320", str(mine), "ssd-demo"])
+    assert [entry.path for entry in found] == [mine, mine, shipped.with_name("ssd-demo.yaml")]
+
+
 def test_unknown_name_suggests_near_ones() -> None:
     with pytest.raises(RecipeError) as caught:
         Catalog().find("ultraface-rbf-320")

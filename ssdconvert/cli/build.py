@@ -67,7 +67,7 @@ def build_command(
 
     NAME is a recipe's name (see `ssdconvert list`) or the path of a recipe file.
     """
-    entries = [catalog.find(name) for name in names]  # a name that does not exist is told before any build
+    entries = catalog.find_all(names)  # a name that does not exist is told before any build
     outcomes = _outcomes(entries, jobs, settings, **options)
     errors = [outcome for outcome in outcomes if isinstance(outcome, SsdconvertError)]
     results = [outcome for outcome in outcomes if not isinstance(outcome, SsdconvertError)]
