@@ -4,7 +4,7 @@ Checksums, manifest, provenance, bill of materials, recipe, report and what each
 each other, so that a change of one of them is seen by the others.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,8 +16,10 @@ from ssdconvert.release.comparisons import (
     differences,
     expected_of_bill,
     expected_of_provenance,
+    expected_of_report,
     told_by_bill,
     told_by_provenance,
+    told_by_report,
 )
 from ssdconvert.release.ir_claims import disagreements_of_irs
 from ssdconvert.release.names import (
@@ -61,7 +63,7 @@ def agreement(contents: Contents) -> Agreement:
     if found.manifest is None:
         return found
     found.recipe = _recipe(contents, found)
-    found.problems += _of_manifest(contents, found.manifest)
+    found.problems += _of_manifest(contents, found.manifest, found.statuses)
     found.problems += _compared(contents, found)
     if found.recipe:
         found.problems += disagreements_of_irs(contents, found.manifest, found.recipe)
@@ -95,14 +97,18 @@ def _compare_digests(contents: Contents, found: Agreement) -> None:
             found.problems.append(Problem(path, told))
             found.statuses[path] = "changed"
     for path in contents.files:
-        if path not in sums and path != SUMS:
+        if path in listed and path not in sums:
+            found.problems.append(Problem(SUMS, f"does not list {path}, {MANIFEST} does"))
+        elif path not in sums and path != SUMS:
             places = found.problems if contents.archive or path in DOCUMENTS else found.warnings
             places.append(Problem(path, f"is not expected: {SUMS} does not list it"))
             found.statuses[path] = "unexpected"
 
 
-def _of_manifest(contents: Contents, manifest: Manifest) -> Iterator[Problem]:
-    """Hold the files against the manifest."""
+def _of_manifest(
+    contents: Contents, manifest: Manifest, statuses: Mapping[str, str]
+) -> Iterator[Problem]:
+    """Hold the files against the manifest; `statuses` are by the checksums."""
     if contents.archive and contents.folder != manifest.recipe.name:
         told = f"is of {manifest.recipe.name}, the archive's folder is {contents.folder}"
         yield Problem(MANIFEST, told)
@@ -116,8 +122,8 @@ def _of_manifest(contents: Contents, manifest: Manifest) -> Iterator[Problem]:
         elif (actual.bytes, actual.sha256) != (entry.bytes, entry.sha256):
             told = f"expected {entry.bytes} bytes, sha256 {entry.sha256}, got {actual.bytes} bytes, {actual.sha256}"
             yield Problem(entry.path, f"is not the file of {MANIFEST}: {told}")
-    if contents.archive:
-        for path in sorted(set(contents.files) - listed - {*DOCUMENTS, SIGNATURE}):
+    for path in sorted(set(contents.files) - listed - {*DOCUMENTS, SIGNATURE}):
+        if contents.archive or statuses[path] != "unexpected":
             yield Problem(path, f"is not expected: {MANIFEST} does not list it")
 
 
@@ -135,8 +141,7 @@ def _compared(contents: Contents, found: Agreement) -> Iterator[Problem]:
         yield from differences(BILL, told_by_bill(bill), expected_of_bill(manifest, found.recipe, bill))
     report = _claims(contents, REPORT, Report, found)
     if report:
-        expected = {"recipe": manifest.recipe.name, "verdict": manifest.verdict}
-        yield from differences(REPORT, report.model_dump(), expected)
+        yield from differences(REPORT, told_by_report(report), expected_of_report(manifest, report))
     if found.recipe and LABELS in contents.documents:
         told = contents.documents[LABELS].decode("utf-8", "replace")
         if told != labels_text(found.recipe):

@@ -146,11 +146,19 @@ class Bill(_Claim):
     components: tuple[_File, ...]
 
 
+class _Judged(_Claim):
+    hop: str
+    precision: str
+    status: Literal["pass", "fail", "skipped", "inconclusive"]
+
+
 class Report(_Claim):
     """report.json."""
 
     recipe: str
     verdict: str
+    reference_detections: int | None
+    checks: tuple[_Judged, ...]
 
 
 Claim = TypeVar("Claim", bound=_Claim)

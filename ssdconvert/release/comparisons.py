@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 
 from ssdconvert.recipe import Recipe
-from ssdconvert.release.claims import Bill, Manifest, Provenance
+from ssdconvert.release.claims import Bill, Manifest, Provenance, Report
 from ssdconvert.release.names import MANIFEST, REPORT
 from ssdconvert.release.provenance import purl
-from ssdconvert.release.reading import Contents, Problem
+from ssdconvert.release.reading import IR, Contents, Problem
+from ssdconvert.report.result import SHIPPED, verdict_of
 
 
 def told_by_provenance(provenance: Provenance) -> dict[str, object]:
@@ -63,6 +64,31 @@ def expected_of_bill(manifest: Manifest, recipe: Recipe | None, bill: Bill) -> d
         **{f"SHA-256 of {entry.path}": [entry.sha256] for entry in manifest.artifacts},
         **{f"original {source.name}": [source.sha256] for source in manifest.sources},
         "tools": _tools(manifest),
+    }
+
+
+def told_by_report(report: Report) -> dict[str, object]:
+    """Return what a report says of what the manifest says too; its checks are added up again."""
+    return {
+        "recipe": report.recipe,
+        "verdict": report.verdict,
+        "verdict of its checks": verdict_of(report.checks, report.reference_detections),
+        "IRs that passed": sorted(
+            {check.precision for check in report.checks if check.hop in SHIPPED and check.status == "pass"}
+        ),
+    }
+
+
+def expected_of_report(manifest: Manifest, report: Report) -> dict[str, object]:
+    """Return what the report of a manifest says of it: more IRs than one lists may have passed."""
+    listed = {str(entry.precision) for entry in manifest.artifacts if IR.fullmatch(entry.path)}
+    passed = told_by_report(report)["IRs that passed"]
+    assert isinstance(passed, list)
+    return {
+        "recipe": manifest.recipe.name,
+        "verdict": manifest.verdict,
+        "verdict of its checks": manifest.verdict,
+        "IRs that passed": sorted(listed | {*passed}) if manifest.verdict == "pass" else passed,
     }
 
 

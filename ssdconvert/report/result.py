@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from ssdconvert.trace import Trace, TracePoint
 
@@ -137,14 +137,7 @@ class Verification:
     @property
     def verdict(self) -> str:
         """`pass`, `fail`, or `inconclusive` when the checks could not have failed."""
-        if any(check.status == "fail" for check in self.checks):
-            return "fail"
-        measured = any(check.status == "pass" and check.hop in SHIPPED for check in self.checks)
-        if self.reference_detections == 0 or not measured:
-            return "inconclusive"
-        if any(check.status == "inconclusive" for check in self.checks):
-            return "inconclusive"
-        return "pass"
+        return verdict_of(self.checks, self.reference_detections)
 
     @property
     def skipped(self) -> bool:
@@ -194,6 +187,29 @@ class Verification:
             "settings": {device: dict(settings) for device, settings in self.settings.items()},
             "extensions": list(self.extensions),
         }
+
+
+class Judged(Protocol):
+    """The part of a check that a verdict depends on."""
+
+    @property
+    def hop(self) -> str:
+        """What was judged."""
+
+    @property
+    def status(self) -> str:
+        """What came of it."""
+
+
+def verdict_of(checks: Iterable[Judged], reference_detections: int | None) -> str:
+    """Return the verdict that checks add up to, see `Verification.verdict`."""
+    found = {(check.status, check.hop in SHIPPED) for check in checks}
+    statuses = {status for status, _ in found}
+    if "fail" in statuses:
+        return "fail"
+    if reference_detections == 0 or ("pass", True) not in found or "inconclusive" in statuses:
+        return "inconclusive"
+    return "pass"
 
 
 def verification_from_json(document: Mapping[str, Any]) -> Verification:

@@ -174,6 +174,54 @@ def test_a_file_too_many(tiny: Any, archive: Path, tmp_path: Path) -> None:
     assert {file["path"]: file["status"] for file in checked.files}["FP32/more.xml"] == "unexpected"
 
 
+def test_checksums_that_list_other_files_than_the_manifest(tiny: Any) -> None:
+    folder = tiny()
+    (folder / "INT8").mkdir()
+    (folder / "INT8" / "tiny.bin").write_bytes(b"more")
+    sums = parsed_sums((folder / "SHA256SUMS").read_bytes())
+    more = sums | {"INT8/tiny.bin": digest_of(folder / "INT8" / "tiny.bin")}
+    (folder / "SHA256SUMS").write_text(sums_text(more), "utf-8")
+    assert told(check(folder)) == ["INT8/tiny.bin: is not expected: manifest.json does not list it"]
+    (folder / "INT8" / "tiny.bin").unlink()
+    del sums["FP16/tiny.bin"]
+    (folder / "SHA256SUMS").write_text(sums_text(sums), "utf-8")
+    checked = check(folder)
+    assert told(checked) == ["SHA256SUMS: does not list FP16/tiny.bin, manifest.json does"]
+    assert checked.warnings == ()
+
+
+def make_anew(folder: Path, report: dict[str, Any]) -> None:
+    """Give a build another report, and make every document agree with it."""
+    from ssdconvert.recipe import load_resolved_recipe
+    from ssdconvert.release.documents import entry_of, write_documents
+
+    content = json.dumps(report).encode()
+    (folder / "report.json").write_bytes(content)
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    manifest["verdict"] = report["verdict"]
+    entries = [entry for entry in manifest["artifacts"] if entry["path"] != "report.json"]
+    manifest["artifacts"] = [*entries, entry_of("report.json", content)]
+    write_documents(folder, manifest, load_resolved_recipe(folder / "recipe.yaml"), None)
+
+
+def test_a_verdict_that_its_checks_do_not_add_up_to(tiny: Any) -> None:
+    folder = tiny(verdict="fail")
+    report = json.loads((folder / "report.json").read_text("utf-8"))
+    make_anew(folder, report)
+    assert told(check(folder)) == []
+    make_anew(folder, report | {"verdict": "pass"})
+    problems = told(check(folder))
+    assert "report.json: verdict of its checks: expected pass, got fail" in problems
+
+
+def test_an_ir_that_no_check_of_the_report_passed(tiny: Any) -> None:
+    folder = tiny()
+    report = json.loads((folder / "report.json").read_text("utf-8"))
+    checks = [one for one in report["checks"] if one["precision"] == "FP32"]
+    make_anew(folder, report | {"checks": checks})
+    assert told(check(folder)) == ["report.json: IRs that passed: expected ['FP16', 'FP32'], got ['FP32']"]
+
+
 def test_an_older_build_and_none_at_all(tiny: Any, tmp_path: Path) -> None:
     folder = tiny()
     (folder / "SHA256SUMS").unlink()
