@@ -45,7 +45,7 @@ def write_archive(
     with written_atomically(path) as temporary, DigestedFile(temporary, ["sha256"]) as tar:
         for name in sorted(members):
             source = members[name]
-            size = len(source) if isinstance(source, bytes) else source.stat().st_size
+            size = _size(name, source)
             tar.write(header_of(f"{folder}/{name}", size))
             digest = hashlib.sha256()
             for block in _blocks(source):
@@ -69,6 +69,13 @@ def header_of(name: str, size: int) -> bytes:
 def _end(position: int) -> int:
     """Return how many zeros end an archive after its members."""
     return 2 * HEADER + -(position + 2 * HEADER) % RECORD
+
+
+def _size(name: str, source: Path | bytes) -> int:
+    try:
+        return len(source) if isinstance(source, bytes) else source.stat().st_size
+    except FileNotFoundError as error:
+        raise ChangedMeanwhile(f"{name} is not there any more") from error
 
 
 def _blocks(source: Path | bytes) -> Iterator[bytes]:

@@ -16,7 +16,7 @@ from ssdconvert.release.documents import documents_of, entry_of
 from ssdconvert.release.licences import licence_text, licence_warning
 from ssdconvert.release.model_card import model_card
 from ssdconvert.release.names import CARD, DOCUMENTS, LABELS, LICENCE, MANIFEST, REPORT, SIGNATURE, SUMS
-from ssdconvert.release.reading import read_folder
+from ssdconvert.release.reading import Contents, read_folder
 from ssdconvert.report.result import Verification, verification_from_json
 from ssdconvert.workspace import digest_of_bytes
 
@@ -61,15 +61,16 @@ def package(
     Raises WrongModel unless the build is verified and no stand-in, FetchError where its files are not those that were
     verified or an original is unpinned, RecipeError for what it does not have, and for a key that is none.
     """
-    found = _whole(recipe, build)
+    contents, found = _whole(recipe, build)
     assert found.manifest is not None
     assert found.recipe is not None
     _refuse_unverified(found.manifest, build)
     _refuse_other_recipe(recipe, found.manifest, build)
     if not allow_unpinned:
-        _refuse_unpinned(found.manifest)
-    manifest = json.loads((build / MANIFEST).read_bytes())
-    verification = verification_from_json(json.loads((build / REPORT).read_bytes()))
+        _refuse_unpinned(recipe, found.manifest)
+    # of what was checked: a build that runs meanwhile may have written others
+    manifest = json.loads(contents.documents[MANIFEST])
+    verification = verification_from_json(json.loads(contents.documents[REPORT]))
     members = _members(manifest, found.recipe, verification, build, _chosen(found.manifest, precisions))
     if private_key is not None:
         from ssdconvert.release.signatures import signed
@@ -79,8 +80,8 @@ def package(
     return _written(recipe.name, archive, members, manifest, licence_warning(recipe))
 
 
-def _whole(recipe: Recipe, build: Path) -> Agreement:
-    """Return what a build's documents say, all of it digested again."""
+def _whole(recipe: Recipe, build: Path) -> tuple[Contents, Agreement]:
+    """Return what is in a build, all of it digested again, and what its documents say."""
     again = f"`ssdconvert build {recipe.name}` makes and verifies it"
     if not build.is_dir():
         raise RecipeError(f"there is no build of {recipe.name} in {build}", hint=again, stage=STAGE)
@@ -88,13 +89,14 @@ def _whole(recipe: Recipe, build: Path) -> Agreement:
         raise WrongModel(
             f"the build in {build} is not verified: it has no {MANIFEST}", hint=again, stage=STAGE
         )
-    found = agreement(read_folder(build))
+    contents = read_folder(build)
+    found = agreement(contents)
     if found.problems:
         lines = [f"{build / path} {problem}" for path, problem in found.problems[:10]]
         raise FetchError(
             "\n".join([f"the build in {build} is not what was verified:", *lines]), hint=again, stage=STAGE
         )
-    return found
+    return contents, found
 
 
 def _refuse_unverified(manifest: Manifest, build: Path) -> None:
@@ -123,8 +125,9 @@ def _refuse_other_recipe(recipe: Recipe, manifest: Manifest, build: Path) -> Non
         )
 
 
-def _refuse_unpinned(manifest: Manifest) -> None:
-    unpinned = [source for source in manifest.sources if not source.pinned]
+def _refuse_unpinned(recipe: Recipe, manifest: Manifest) -> None:
+    without = {file.name for file in recipe.source.files if not (file.sha256 or file.sha384)}
+    unpinned = [source for source in manifest.sources if not source.pinned or source.name in without]
     if unpinned:
         told = ", ".join(f"{source.name} (sha256 {source.sha256})" for source in unpinned)
         raise FetchError(
@@ -155,9 +158,14 @@ def _members(
     precisions: Sequence[str],
 ) -> dict[str, Path | bytes]:
     """Return path -> file or content of what goes into the archive, and make the manifest that of these alone."""
-    kept = [entry for entry in manifest["artifacts"] if entry["precision"] in (None, *precisions)]
-    manifest["artifacts"] = kept
     added = {LABELS: labels_text(recipe).encode(), LICENCE: licence_text(recipe).encode()}
+    made_here = {*added, CARD}  # a build that comes from an archive has them
+    kept = [
+        entry
+        for entry in manifest["artifacts"]
+        if entry["precision"] in (None, *precisions) and entry["path"] not in made_here
+    ]
+    manifest["artifacts"] = kept
     files = {*(entry["path"] for entry in kept), *added, CARD, *DOCUMENTS}
     added[CARD] = model_card(manifest, recipe, verification, sorted(files)).encode()
     manifest["artifacts"] = [*kept, *(entry_of(path, content) for path, content in sorted(added.items()))]

@@ -95,6 +95,47 @@ def test_an_unpinned_original(tiny: Any, tiny_recipe: Any, tmp_path: Path) -> No
     assert b"sha256: ababab" in members(packed.archive)["recipe.yaml"]
 
 
+def test_an_original_that_a_manifest_calls_pinned_and_the_recipe_does_not(
+    tiny: Any, tiny_recipe: Any, tmp_path: Path
+) -> None:
+    source = tiny_recipe().source.model_dump(mode="json")
+    source["files"][0] |= {"sha256": None, "size": None}
+    refused(FetchError, "no digest", tiny_recipe(source=source), tiny("x", pinned=True, source=source))
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_build_that_is_made_anew_while_it_is_packed(
+    tiny: Any, tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: bool
+) -> None:
+    """What was found to be verified is packed, or nothing."""
+    from ssdconvert.release import package as module
+
+    recipe, folder, later = tiny_recipe(), tiny(), tiny("later", verdict="fail")
+    agreed = module.agreement
+
+    def agreement(contents: Any) -> Any:
+        found = agreed(contents)
+        folder.rename(tmp_path / "before")
+        later.rename(folder)
+        if gone:
+            (folder / "FP16" / "tiny.bin").unlink()
+        return found
+
+    monkeypatch.setattr(module, "agreement", agreement)
+    with pytest.raises(FetchError, match="is not there any more" if gone else r"report\.json is no longer"):
+        package(recipe, folder, tmp_path / "out" / "x.tar")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_an_archive_that_was_unpacked_is_packed_again(tiny: Any, tiny_recipe: Any, tmp_path: Path) -> None:
+    first = package(tiny_recipe(), tiny(), tmp_path / "first.tar").archive
+    with tarfile.open(first) as tar:
+        tar.extractall(tmp_path / "unpacked", filter="data")
+    again = package(tiny_recipe(), tmp_path / "unpacked" / "tiny", tmp_path / "again.tar").archive
+    assert check(again).problems == ()
+    assert again.read_bytes() == first.read_bytes()
+
+
 def test_a_place_that_cannot_be_written(tiny: Any, tiny_recipe: Any, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RecipeError, match="cannot be written"):
