@@ -225,7 +225,11 @@ def _validated(
 ) -> Recipe:
     recipe = None
     try:
-        recipe = Recipe.model_validate_json(json.dumps(data), context={"stand_in": stand_in})
+        text = json.dumps(data)
+    except ValueError as error:  # 0xfff..., of more digits than Python writes
+        raise RecipeError(f"{path}: {error}", hint="`ssdconvert schema` prints every key") from error
+    try:
+        recipe = Recipe.model_validate_json(text, context={"stand_in": stand_in})
     except ValidationError as error:
         problems += schema_problems(error.errors(include_url=False), root, Recipe)
     if recipe and not problems:

@@ -12,6 +12,7 @@ from typing import Any
 from ssdconvert.recipe import Recipe
 from ssdconvert.recipe_rows import rows
 from ssdconvert.release.licences import SPDX
+from ssdconvert.release.names import VERDICT
 from ssdconvert.release.provenance import asked_for, tools_of, web_urls
 from ssdconvert.report.result import SHIPPED, Verification, describe
 from ssdconvert.report.words import worst_checks
@@ -36,7 +37,7 @@ def bill_of_materials(
         "metadata": {
             "tools": {"components": [{**tool, "bom-ref": f"by:{tool['bom-ref']}"} for tool in own]},
             "component": _model(manifest, recipe, verification),
-            "properties": [{"name": "ssdconvert:verdict", "value": manifest["verdict"]}],
+            "properties": [{"name": VERDICT, "value": manifest["verdict"]}],
         },
         "components": tools,
         "dependencies": [

@@ -35,7 +35,7 @@ class _NamedRecipe(_Claim):
 
 class _Convert(_Claim):
     ready: bool = False
-    bake: str = "values"
+    bake: Literal["values", "image"] = "values"
 
 
 class _Stages(_Claim):
@@ -48,6 +48,7 @@ class Manifest(_Claim):
     schema_version: Literal[1] = Field(alias="schema")
     recipe: _NamedRecipe
     stand_in: bool = False
+    tail: Literal["nms", "detection-output", "heads"] | None = None
     sources: tuple[Source, ...]
     evidence: tuple[Source, ...]
     tools: dict[str, str]
@@ -73,6 +74,9 @@ class _Dependency(_Claim):
 
 class _Asked(_Claim):
     recipe: dict[str, str]
+    stand_in: bool
+    tail: str | None
+    bake: str
 
 
 class _Definition(_Claim):
@@ -135,8 +139,14 @@ class _Model(_Claim):
     pedigree: _Pedigree
 
 
+class _Property(_Claim):
+    name: str
+    value: str
+
+
 class _Metadata(_Claim):
     component: _Model
+    properties: tuple[_Property, ...]
 
 
 class Bill(_Claim):

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from ssdconvert.recipe import Recipe
 from ssdconvert.release.claims import Bill, Manifest, Provenance, Report
-from ssdconvert.release.names import MANIFEST, REPORT
+from ssdconvert.release.names import MANIFEST, REPORT, VERDICT
 from ssdconvert.release.provenance import purl
 from ssdconvert.release.reading import IR, Contents, Problem
 from ssdconvert.report.result import SHIPPED, verdict_of
@@ -13,6 +13,7 @@ from ssdconvert.report.result import SHIPPED, verdict_of
 def told_by_provenance(provenance: Provenance) -> dict[str, object]:
     """Return what a provenance says of what the manifest says too."""
     predicate = provenance.predicate
+    asked = predicate.definition.external
     return {
         **{f"sha256 of {subject.name}": subject.digest.sha256 for subject in provenance.subject},
         **{
@@ -20,7 +21,10 @@ def told_by_provenance(provenance: Provenance) -> dict[str, object]:
             for one in predicate.definition.dependencies
             if one.digest is not None
         },
-        "recipe": predicate.definition.external.recipe,
+        "recipe": asked.recipe,
+        "stand_in": asked.stand_in,
+        "tail": asked.tail,
+        "bake": asked.bake,
         "verdict": [one.annotations.get("verdict") for one in predicate.details.byproducts],
         "tools": [one.uri for one in predicate.definition.dependencies],
     }
@@ -34,6 +38,9 @@ def expected_of_provenance(contents: Contents, manifest: Manifest) -> dict[str, 
         f"sha256 of {MANIFEST}": contents.files[MANIFEST].sha256,
         **{f"original {one.name}": one.sha256 for one in (*manifest.sources, *manifest.evidence)},
         "recipe": {"name": manifest.recipe.name, "sha256": manifest.recipe.sha256},
+        "stand_in": manifest.stand_in,
+        "tail": manifest.tail,
+        "bake": manifest.stages.convert.bake,
         "verdict": [manifest.verdict for _ in reports],
         "tools": _tools(manifest),
     }
@@ -52,6 +59,7 @@ def told_by_bill(bill: Bill) -> dict[str, object]:
             for file in ancestor.components
         },
         "tools": [component.purl for component in bill.components],
+        "verdict": [one.value for one in bill.metadata.properties if one.name == VERDICT],
     }
 
 
@@ -64,6 +72,7 @@ def expected_of_bill(manifest: Manifest, recipe: Recipe | None, bill: Bill) -> d
         **{f"SHA-256 of {entry.path}": [entry.sha256] for entry in manifest.artifacts},
         **{f"original {source.name}": [source.sha256] for source in manifest.sources},
         "tools": _tools(manifest),
+        "verdict": [manifest.verdict],
     }
 
 

@@ -41,7 +41,7 @@ class DescriptionParser:
     def _parse(self, block: bytes, last: bool) -> None:
         try:
             self._parser.Parse(block, last)
-        except ExpatError as error:
+        except (ExpatError, LookupError, ValueError) as error:  # the last two: of an encoding that it names
             raise DamagedXml(f"is no whole .xml: {error}") from error
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:

@@ -7,6 +7,7 @@ BILL = "bom.cdx.json"
 SUMS = "SHA256SUMS"
 DOCUMENTS = (SUMS, MANIFEST, PROVENANCE, BILL, RECIPE)  # which the manifest stage writes
 
+VERDICT = "ssdconvert:verdict"  # a property in the bill of materials
 REPORT = "report.json"
 ACCEPTANCE = "acceptance.npz"  # what the original said, for machines that cannot run it
 SIGNATURE = "model.sig"

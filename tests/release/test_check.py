@@ -145,6 +145,15 @@ def test_a_changed_and_a_missing_file(tiny: Any, name: str) -> None:
         ("FP16/tiny.xml", "</net>", "", "FP16/tiny.xml: is no whole .xml"),
         ("FP16/tiny.xml", "<net", '<!DOCTYPE a [<!ENTITY b "c">]><net', "FP16/tiny.xml: has a document type"),
         ("FP16/tiny.xml", "<net name", "<not name", "FP16/tiny.xml: "),
+        *(
+            ("FP16/tiny.xml", '"1.0"?>', f'"1.0" encoding="{name}"?>', "FP16/tiny.xml: is no whole .xml: ")
+            for name in ("shift_jis", "hex", "undefined", "none-such")
+        ),
+        ("recipe.yaml", "schema: 1", "schema: 0x1" + "0" * 4000, "recipe.yaml: cannot be read: recipe.yaml: "),
+        ("manifest.json", '"tail": "nms"', '"tail": "none"', "manifest.json: cannot be read: tail"),
+        ("manifest.json", '"tail": "nms"', '"tail": "heads"', "json: tail: expected heads, got nms"),
+        ("provenance.intoto.json", '"bake": "values"', '"bake": "image"', "bake: expected values, got image"),
+        ("bom.cdx.json", '"value": "pass"', '"value": "fail"', "verdict: expected ['pass'], got ['fail']"),
     ],
 )
 def test_a_change_that_the_checksums_agree_with(
