@@ -7,6 +7,7 @@ original detects by itself.
 
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssdconvert.errors import ConversionError
+from ssdconvert.gate_limits import DEFAULT_LIMITS
 from ssdconvert.ir_graph import suppression_of
 from ssdconvert.originals import Original
 from ssdconvert.outputs import form_of
@@ -30,6 +32,10 @@ from ssdconvert.workspace import written_atomically
 SCHEMA_VERSION = 1
 ENOUGH = 16 << 20  # bytes: no more pictures are kept then, of which two are at least
 MOST_PICTURES, LEAST_PICTURES = 8, 2
+DAMAGED = (  # what zipfile, NumPy and JSON raise over a file that anybody may have written
+    OSError, EOFError, LookupError, TypeError, ValueError, AttributeError, MemoryError, RuntimeError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 @dataclass
@@ -107,6 +113,8 @@ def read_acceptance(path: Path, recipe: Recipe) -> tuple[Original, list[Referenc
     try:
         with np.load(path, allow_pickle=False) as arrays:
             about = json.loads(str(arrays["about"]))
+            if about["schema"] != SCHEMA_VERSION:
+                raise ValueError(f"it has schema {about['schema']}, expected {SCHEMA_VERSION}")
             original = _original(recipe, about, arrays)
             places = range(len(about["pictures"]))
             return original, [_reference(recipe, original, about["pictures"][n], n, arrays) for n in places]
@@ -116,14 +124,18 @@ def read_acceptance(path: Path, recipe: Recipe) -> tuple[Original, list[Referenc
             hint="build the model again, and package it again",
             stage="verify",
         ) from None
-    except (OSError, KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         raise ConversionError(
-            f"{path.name} cannot be read: {error}", hint="get the archive again", stage="verify"
+            f"{path.name} cannot be read: {error}",
+            hint="get the archive again, or a newer ssdconvert",
+            stage="verify",
         ) from error
 
 
 def _original(recipe: Recipe, about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Original:
     coding = None
+    if about["precision"] not in DEFAULT_LIMITS:
+        raise ValueError(f"there is no precision {about['precision']!r}")
     if about["coding"]:
         first, second = about["coding"]["variances"]
         coding = BoxCoding(arrays["default_boxes"], (first, second), about["coding"]["largest_size_offset"])
@@ -154,10 +166,15 @@ def _reference(
     recipe: Recipe, original: Original, name: str, place: int, arrays: Mapping[str, NDArray[Any]]
 ) -> Reference:
     heads = {head: arrays[f"{place}/heads/{head}"] for head in original.heads.names}
+    pixels, expected = arrays[f"{place}/pixels"], (*recipe.input.shape[2:], 3)
+    if pixels.dtype != np.uint8 or pixels.shape != expected:
+        raise ValueError(f"{name} is {pixels.dtype} {pixels.shape}, expected uint8 {expected}")
+    if not all(array.dtype.kind == "f" for array in heads.values()):
+        raise ValueError(f"the heads of {name} are not numbers of floating point")
     own = None
     if original.own is not None:
         own = Detections(**{field.name: arrays[f"{place}/own/{field.name}"] for field in fields(Detections)})
     probabilities, boxes = original.heads.decoded(heads)
     found = detections_of(probabilities, boxes, recipe.detections)
-    sample = Picture(name, arrays[f"{place}/pixels"])
+    sample = Picture(str(name), pixels)
     return Reference(sample, {DECODED_BOXES: boxes[None]} | heads, probabilities, boxes, found, own)

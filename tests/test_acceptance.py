@@ -154,6 +154,43 @@ def test_a_damaged_record_is_told_by_its_name(own_nms_build: Path, left: int) ->
         accept(own_nms_build)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("schema", 2),
+        ("precision", "FP7"),
+        ("tensors", []),
+        ("0/pixels", np.zeros((5, 5), np.uint8)),
+        ("0/pixels", np.zeros((48, 64, 3), np.float32)),
+        ("0/heads/class_probabilities", np.array("none")),
+    ],
+)
+def test_a_record_of_another_form_is_told(own_nms_build: Path, key: str, value: Any) -> None:
+    path = own_nms_build / "acceptance.npz"
+    with np.load(path) as arrays:
+        changed = dict(arrays)
+    about = json.loads(str(changed["about"]))
+    assert key in changed or key in about
+    if key in changed:
+        changed[key] = value
+    else:
+        changed["about"] = np.array(json.dumps(about | {key: value}))
+    with path.open("wb") as file:
+        np.savez(file, **changed)
+    with pytest.raises(ConversionError, match=r"acceptance\.npz cannot be read"):
+        accept(own_nms_build)
+
+
+def test_a_record_that_is_encrypted(own_nms_build: Path) -> None:
+    path = own_nms_build / "acceptance.npz"
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\1\2") + 8] |= 1
+    content[content.rindex(b"PK\1\2") + 8] |= 1
+    path.write_bytes(content)
+    with pytest.raises(ConversionError, match=r"acceptance\.npz cannot be read"):
+        accept(own_nms_build)
+
+
 @pytest.mark.parametrize("name", ["acceptance.npz", "manifest.json"])
 def test_a_missing_file_is_told_by_its_name(own_nms_build: Path, name: str) -> None:
     (own_nms_build / name).unlink()
