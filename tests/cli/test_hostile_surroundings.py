@@ -286,7 +286,9 @@ def test_a_user_whom_the_system_does_not_know(built: Path, tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["cache"]
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    "closed", [*(pytest.param(one, marks=pytest.mark.slow) for one in (">&-", "2>&-", "<&-")), "<&- >&- 2>&-"]
+)
 def test_streams_that_are_closed(demo: Path, right: dict[str, str], closed: str) -> None:
     """A file that is opened in their place would get what is printed."""
     without_reports(demo)

@@ -28,6 +28,7 @@ from ssdconvert.stages.verify import verify
 
 OPSETS = range(11, 18)
 VARIATIONS = list(product(OPSETS, (False, True), ("model optimizer", "PrePostProcessor"), (1, 2)))
+QUICK = (11, 13, 17)  # the oldest opset, the usual one, the newest: the others take minutes more
 
 
 def by_preprocessor(recipe: Recipe, source: Path, targets: dict[str, Path]) -> None:
@@ -71,7 +72,9 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
 
 
 @pytest.mark.parametrize(
-    ("opset", "simplified", "converter", "count"), VARIATIONS, ids=lambda value: str(value)
+    ("opset", "simplified", "converter", "count"),
+    [pytest.param(*one, marks=[] if one[0] in QUICK else pytest.mark.slow) for one in VARIATIONS],
+    ids=lambda value: str(value),
 )
 def test_it_passes(
     tiny_recipe: Any,
