@@ -30,7 +30,6 @@ from ssdconvert.cli.report import report_command
 from ssdconvert.cli.toolchain import toolchain_group
 from ssdconvert.cli.verify import verify_command
 from ssdconvert.errors import MissingDevice, SsdconvertError, error_document
-from ssdconvert.versions import extra_with
 
 BUG, INTERRUPTED, MISSING = 70, 130, MissingDevice.exit_code
 
@@ -124,10 +123,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except OSError as error:  # a full disk, a folder that may not be read: nothing that a report would mend
         tell("system", str(error), "make room, or correct the permissions, and run the command again", 2)
     except Exception as error:
-        extra = extra_with(error.name or "") if isinstance(error, ModuleNotFoundError) else ""
-        if extra and isinstance(error, ModuleNotFoundError):
-            message = f"{error.name} is not installed, and this command needs it"
-            tell("installation", message, f"pip install 'ssdconvert[{extra}]'", MISSING)
+        if isinstance(error, ModuleNotFoundError):
+            from ssdconvert.versions import extra_with
+
+            if extra := extra_with(error.name or ""):
+                message = f"{error.name} is not installed, and this command needs it"
+                tell("installation", message, f"pip install 'ssdconvert[{extra}]'", MISSING)
         # anything else is ours to mend
         hint = "this is a bug in ssdconvert: report it with the output of the same command and -v"
         tell("bug", f"{type(error).__name__}: {error}", hint, BUG)

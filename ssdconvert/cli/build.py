@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ssdconvert.api import machines_asked_for, named_devices
-from ssdconvert.cli.build_at_once import build_at_once
 from ssdconvert.cli.fetch_progress import fetch_progress
 from ssdconvert.cli.options import (
     Settings,
@@ -97,6 +96,7 @@ def _outcomes(
     many = len(entries) > 1
     if many and jobs > 1:
         from ssdconvert.build_pool import useful_workers
+        from ssdconvert.cli.build_at_once import build_at_once
 
         if (workers := useful_workers(jobs, len(entries))) > 1:
             planned = [_job_or_failure(entry, many=many, **options) for entry in entries]
