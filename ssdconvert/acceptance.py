@@ -6,12 +6,14 @@ purpose, and files on the way to the IR. Of an IR that resizes pictures itself, 
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from ssdconvert import __version__
 from ssdconvert.acceptance_file import read_acceptance
 from ssdconvert.build_plan import Plan
 from ssdconvert.candidate import Candidate
@@ -83,7 +85,21 @@ def _candidates(
     paths = {entry["path"]: entry["precision"] for entry in manifest["artifacts"]}
     irs = {p: path for path, p in paths.items() if p and path == ir_files(recipe.name, p)[0]}
     asked = manifest["stages"]["convert"]
+    of_this_version = manifest["tools"]["ssdconvert"] == __version__
     plan = Plan(recipe, tuple(irs), manifest.get("tail", "nms"), bake=asked.get("bake", "values"))
     for precision, path in irs.items():
         for machine in machines:
-            yield ir_candidate(plan, original, precision, folder, path, machine, None)
+            candidate = ir_candidate(plan, original, precision, folder, path, machine, None)
+            yield (
+                candidate
+                if of_this_version
+                else replace(candidate, promises=partial(_but_the_description, candidate.promises))
+            )
+
+
+def _but_the_description(
+    promises: Callable[[], Mapping[str, Sequence[str]]] | None,
+) -> Mapping[str, Sequence[str]]:
+    """Return the promises of an IR that another version of ssdconvert described, in more words or fewer."""
+    kept = promises() if promises else {}
+    return {promise: broken for promise, broken in kept.items() if promise != "description"}

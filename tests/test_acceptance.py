@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ssdconvert import acceptance_file
+from ssdconvert import acceptance, acceptance_file, ir_description
 from ssdconvert.acceptance import accept
 from ssdconvert.build_result import BuildOptions
 from ssdconvert.catalog import Catalog
@@ -119,6 +119,15 @@ def test_another_model_is_refused(
     assert accept(own_nms_build).verdict == "fail"
     assert ("heads", "class_probabilities") in failed(own_nms_build)
     assert ("contract", "file") in failed(own_nms_build)  # what it says of itself
+
+
+def test_a_build_of_another_version_is_judged_by_what_it_does(
+    own_nms_build: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ir_description, "RUN_CONFIGURATION", {"NUM_STREAMS": "9"})
+    assert failed(own_nms_build) == {("contract", "file")}
+    monkeypatch.setattr(acceptance, "__version__", "99.0")
+    assert accept(own_nms_build).verdict == "pass"
 
 
 def test_a_lower_precision_alone_is_accepted(own_nms_build: Path) -> None:

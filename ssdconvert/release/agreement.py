@@ -165,12 +165,11 @@ def _recipe(contents: Contents, found: Agreement) -> Recipe | None:
     except RecipeError as error:
         found.problems.append(Problem(RECIPE, f"cannot be read: {error.message}"))
         return None
-    told = {"name": recipe.name, "sha256 as resolved": recipe_digest(recipe), "stand-in": recipe.is_stand_in}
-    expected = {
-        "name": named.name,
-        "sha256 as resolved": named.resolved_sha256,
-        "stand-in": found.manifest.stand_in,
-    }
+    told = {"name": recipe.name, "stand-in": recipe.is_stand_in}
+    expected = {"name": named.name, "stand-in": found.manifest.stand_in}
+    if found.manifest.of_this_version:
+        told["sha256 as resolved"] = recipe_digest(recipe)
+        expected["sha256 as resolved"] = named.resolved_sha256
     for file in recipe.source.published:
         fetched = [
             entry for entry in (*found.manifest.sources, *found.manifest.evidence) if entry.name == file.name

@@ -5,6 +5,8 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ssdconvert import __version__
+
 
 class _Claim(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -55,6 +57,11 @@ class Manifest(_Claim):
     stages: _Stages
     verdict: str
     artifacts: tuple[Artefact, ...]
+
+    @property
+    def of_this_version(self) -> bool:
+        """Whether this version of ssdconvert made the build: another one has other defaults, and tells more or less."""
+        return self.tools.get("ssdconvert") == __version__
 
 
 class _Digest(_Claim):

@@ -11,6 +11,7 @@ import pytest
 
 from ssdconvert.devices import Machine
 from ssdconvert.errors import RecipeError
+from ssdconvert.release import agreement, claims, ir_claims
 from ssdconvert.release.check import Checked, check, run_here
 from ssdconvert.release.checksums import parsed_sums, sums_text
 from ssdconvert.workspace import digest_of
@@ -48,6 +49,22 @@ def test_a_build_that_is_as_it_was(tiny: Any) -> None:
         "status": "ok",
     }
     assert not [path for path in found if path.startswith(".ssdconvert")]
+
+
+def test_a_build_of_another_version(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may know more keys of a recipe, and of rt_info, than this one; what every version writes still counts."""
+    folder = tiny()
+    told_before = ir_claims.description_of
+    more = {"run_configuration": "NUM_STREAMS=9", "labels": "cat\ncow"}
+    monkeypatch.setattr(agreement, "recipe_digest", lambda recipe: "another")
+    monkeypatch.setattr(ir_claims, "description_of", lambda *how: told_before(*how) | more)
+    assert {text.partition(":")[0] for text in told(check(folder))} == {
+        "recipe.yaml", "FP32/tiny.xml", "FP16/tiny.xml",
+    }  # fmt: skip
+    monkeypatch.setattr(claims, "__version__", "99.0")
+    problems = told(check(folder))
+    assert len(problems) == 2
+    assert all("rt_info: labels: expected" in problem for problem in problems)
 
 
 def test_an_archive_that_is_as_it_was(archive: Path) -> None:
