@@ -35,6 +35,19 @@ def test_the_wheel_holds_recipes_pictures_and_the_demo(wheel: Path) -> None:
     assert wheel.stat().st_size < 3_000_000
 
 
+def test_the_wheel_holds_every_file_of_the_package(wheel: Path) -> None:
+    """What .gitignore names by mistake is left out of it, without a word."""
+    names = set(zipfile.ZipFile(wheel).namelist())
+    package = ROOT / "ssdconvert"
+    files = {
+        path.relative_to(ROOT).as_posix()
+        for path in package.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert len(files) > 200
+    assert sorted(files - names) == []
+
+
 def test_the_unpacked_wheel_lists_its_recipes(wheel: Path, tmp_path: Path) -> None:
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "site"), "PYTHONSAFEPATH": "1"}
