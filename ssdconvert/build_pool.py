@@ -7,7 +7,6 @@ started new rather than forked, with their share of the cores before they import
 import multiprocessing
 import multiprocessing.resource_tracker
 import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +20,6 @@ from ssdconvert.cores import cores_allowed, given_to_children, shares
 from ssdconvert.errors import EngineFailure
 
 PATIENCE = 3.0  # seconds that processes have to end after they were told to
-GLANCE = 0.5  # seconds after which it is looked whether somebody pressed Ctrl-C
 Outcome = BuildResult | Exception
 Tell = Callable[[int, str, Any], None]
 
@@ -54,19 +52,16 @@ def build_in_pool(jobs: Sequence[Job], workers: int, tell: Tell, log_level: int)
             worker.take(index, jobs[index])
 
     try:
-        with _interrupts_counted() as interrupts:
-            for worker in pool:
-                hand_out(worker)
-            while busy := {w.pipe: (w, w.index) for w in pool if w.index is not None}:
-                for pipe in wait(list(busy), GLANCE):
-                    worker, index = busy[pipe]
-                    kind, what = worker.heard()
-                    tell(index, kind, what)
-                    if kind in ("ended", "failed"):
-                        outcomes[index] = what
-                        hand_out(worker)
-                if interrupts:
-                    raise KeyboardInterrupt
+        for worker in pool:
+            hand_out(worker)
+        while busy := {w.pipe: (w, w.index) for w in pool if w.index is not None}:
+            for pipe in wait(list(busy)):
+                worker, index = busy[pipe]
+                kind, what = worker.heard()
+                tell(index, kind, what)
+                if kind in ("ended", "failed"):
+                    outcomes[index] = what
+                    hand_out(worker)
     finally:
         _end(pool)
     return [outcomes[index] for index in range(len(jobs))]
@@ -157,26 +152,3 @@ def _interrupts_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def _interrupts_counted() -> Iterator[list[int]]:
-    """Give a list that grows with each SIGINT, beside the KeyboardInterrupt that it raises.
-
-    Python drops one that is raised in a callback of its own, as while modules are imported.
-    """
-    received: list[int] = []
-    before = signal.getsignal(signal.SIGINT)
-    if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
-        yield received
-        return
-
-    def interrupt(number: int, frame: object) -> None:
-        received.append(number)
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield received
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -3,9 +3,8 @@
 import logging
 import multiprocessing
 import pickle
-import signal
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -124,20 +123,3 @@ def test_a_failure_that_does_not_pickle_is_told_all_the_same() -> None:
     assert (type(told), str(told)) == (RuntimeError, "Local: odd")
     full = OSError(28, "No space left on device", "/full")
     assert _that_pickles(full) is full
-
-
-def test_an_interrupt_that_python_drops_is_not_lost(job: Callable[..., Job], silent_server: str) -> None:
-    files = {"source.files": [{"name": "own-nms.onnx", "urls": [silent_server]}]}
-    dropped: list[str] = []
-
-    def drop(kind: str) -> None:
-        if not dropped:
-            dropped.append(kind)
-            with suppress(KeyboardInterrupt):
-                signal.raise_signal(signal.SIGINT)
-
-    with pytest.raises(KeyboardInterrupt):
-        build([job("one", files, offline=False)], 1, [], drop)
-    assert dropped == ["started"]
-    assert not multiprocessing.active_children()
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
