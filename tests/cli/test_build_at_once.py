@@ -97,7 +97,9 @@ def hanging(recipe_file: Callable[..., Path], own_nms: Mapping[str, Any], tmp_pa
         recipes = [recipe_file(own_nms, {"name": name, **source}) for name in ("one", "two")]
         command = [sys.executable, "-m", "ssdconvert", "build", *map(str, recipes), "-j", "2"]
         with subprocess.Popen(
-            [*command, "--log-format", "json"], cwd=tmp_path, start_new_session=True, stderr=subprocess.PIPE, text=True
+            [*command, "--log-format", "json"], cwd=tmp_path, start_new_session=True, stderr=subprocess.PIPE, text=True,
+            # a shell in the background leaves it ignored
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         ) as running:  # fmt: skip
             try:
                 server.settimeout(60)
