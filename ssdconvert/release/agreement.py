@@ -105,9 +105,7 @@ def _compare_digests(contents: Contents, found: Agreement) -> None:
             found.statuses[path] = "unexpected"
 
 
-def _of_manifest(
-    contents: Contents, manifest: Manifest, statuses: Mapping[str, str]
-) -> Iterator[Problem]:
+def _of_manifest(contents: Contents, manifest: Manifest, statuses: Mapping[str, str]) -> Iterator[Problem]:
     """Hold the files against the manifest; `statuses` are by the checksums."""
     if contents.archive and contents.folder != manifest.recipe.name:
         told = f"is of {manifest.recipe.name}, the archive's folder is {contents.folder}"

@@ -166,7 +166,12 @@ def test_a_changed_and_a_missing_file(tiny: Any, name: str) -> None:
             ("FP16/tiny.xml", '"1.0"?>', f'"1.0" encoding="{name}"?>', "FP16/tiny.xml: is no whole .xml: ")
             for name in ("shift_jis", "hex", "undefined", "none-such")
         ),
-        ("recipe.yaml", "schema: 1", "schema: 0x1" + "0" * 4000, "recipe.yaml: cannot be read: recipe.yaml: "),
+        (
+            "recipe.yaml",
+            "schema: 1",
+            "schema: 0x1" + "0" * 4000,
+            "recipe.yaml: cannot be read: recipe.yaml: ",
+        ),
         ("manifest.json", '"tail": "nms"', '"tail": "none"', "manifest.json: cannot be read: tail"),
         ("manifest.json", '"tail": "nms"', '"tail": "heads"', "json: tail: expected heads, got nms"),
         ("provenance.intoto.json", '"bake": "values"', '"bake": "image"', "bake: expected values, got image"),
