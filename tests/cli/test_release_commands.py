@@ -143,6 +143,7 @@ def test_a_verdict_that_was_not_pass(run: Callable[..., Any], demo: Path, tmp_pa
     report, manifest = (
         json.loads((demo / name).read_text("utf-8")) for name in ("report.json", "manifest.json")
     )
+    report["checks"][-1]["status"] = "fail"
     (demo / "report.json").write_text(json.dumps(report | {"verdict": "fail"}), "utf-8")
     entry = entry_of("report.json", (demo / "report.json").read_bytes())
     artefacts = [entry if one["path"] == "report.json" else one for one in manifest["artifacts"]]
