@@ -149,7 +149,7 @@ def test_a_full_disk(built: Path, tmp_path: Path, namespace: list[str], right: d
     disk, results = tmp_path / "disk", tmp_path / "results"
     disk.mkdir()
     results.mkdir()
-    sizes = {"2800": "convert", "4800": "convert", "5600": "report", "30000": ""}
+    sizes = {"2800": "convert", "4800": "convert", "5600": "verify", "7260": "report", "30000": ""}
     command = [*namespace, sys.executable, "-c", FILL, str(disk), str(results), str(built / "cache"), *sizes]
     subprocess.run(command, check=True, timeout=300)
     for size, stage in sizes.items():
