@@ -8,7 +8,7 @@ original detects by itself.
 import json
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -86,17 +86,23 @@ def write_acceptance(path: Path, original: Original, references: References) -> 
         np.savez(file, **arrays)
 
 
-def _kept(references: References) -> list[Reference]:
-    """Return the references to keep, by what they show and as many as `ENOUGH` bytes hold."""
-    loaded = (references[name][1] for name in references.pictures(generated=False)[: 4 * MOST_PICTURES])
-    found = [(reference, len(reference.detections)) for reference in loaded if reference is not None]
-    kept, size = list[Reference](), 0
-    for reference, _ in sorted(found, key=lambda one: one[1] == 0)[:MOST_PICTURES]:
+def _kept(references: References) -> Iterator[Reference]:
+    """Yield the references to keep, by what they show and as many as `ENOUGH` bytes hold; one at a time is loaded."""
+
+    def loaded(name: str) -> Reference:
+        _, reference = references[name]
+        assert reference is not None
+        return reference
+
+    names = references.pictures(generated=False)[: 4 * MOST_PICTURES]
+    shows_nothing = {name: not len(loaded(name).detections) for name in names}
+    size = 0
+    for count, name in enumerate(sorted(names, key=shows_nothing.__getitem__)[:MOST_PICTURES]):
+        reference = loaded(name)
         size += sum(array.nbytes for array in reference.heads.values())
-        if len(kept) >= LEAST_PICTURES and size > ENOUGH:
-            break
-        kept.append(reference)
-    return kept
+        if count >= LEAST_PICTURES and size > ENOUGH:
+            return
+        yield reference
 
 
 def _arrays_of(reference: Reference, heads: Heads) -> Arrays:
@@ -139,7 +145,11 @@ def _original(recipe: Recipe, about: Mapping[str, Any], arrays: Mapping[str, NDA
     if about["coding"]:
         first, second = about["coding"]["variances"]
         coding = BoxCoding(arrays["default_boxes"], (first, second), about["coding"]["largest_size_offset"])
-    classes = len(recipe.class_names)
+
+    def prepare(model: Any) -> Any:
+        """Name the tensors of a ready IR, which has no names of ours."""
+        return suppression_of(model, len(recipe.class_names)) if recipe.source.kind == "ir" else None
+
     placed = {
         name: HeadTensor(**tensor | {"sides": tuple(tensor["sides"])})
         for name, tensor in about["tensors"].items()
@@ -153,10 +163,7 @@ def _original(recipe: Recipe, about: Mapping[str, Any], arrays: Mapping[str, NDA
         form_of(about["outputs"]) if about["outputs"] else None,
         about["keeps_outputs"],
         about["quantised"],
-        # it names the tensors of a ready IR
-        (lambda model: suppression_of(model, classes))
-        if recipe.source.kind == "ir"
-        else (lambda model: None),
+        prepare,
         about["in_order_of_score"],
         precision=about["precision"],
     )

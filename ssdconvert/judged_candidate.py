@@ -51,7 +51,8 @@ def judge_candidate(
 ) -> JudgedCandidate:
     """Open a candidate and judge its file and what it makes of each sample.
 
-    `whole` judges one that resizes pictures itself; None where the original cannot be run again.
+    `whole` judges one that resizes pictures itself; None where the original cannot be run again, and so makes no
+    mistakes to be nearer than.
     Raises MissingDevice for a device that is absent and among `required_devices`.
     """
     base = Check(
@@ -87,7 +88,8 @@ def judge_candidate(
     )
     result.candidate, result.base = candidate, base
     result.checks += _kept_promises(base, candidate)
-    held = control_pictures(references) if candidate.rounded and not candidate.is_reference else []
+    to_be_near = whole is not None and candidate.rounded and not candidate.is_reference
+    held = control_pictures(references) if to_be_near else []
     for sample, reference in references:
         _judge_sample(recipe, original, runner, sample, reference, sample.name in held, result)
     if candidate.resized and whole:
