@@ -5,15 +5,12 @@ that by the limits, and by the code, of the gate. What does not depend on the ma
 purpose, and files on the way to the IR. Of an IR that resizes pictures itself, what follows the resize is judged.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-from ssdconvert import __version__
 from ssdconvert.acceptance_file import read_acceptance
 from ssdconvert.build_plan import Plan
 from ssdconvert.candidate import Candidate
@@ -25,6 +22,7 @@ from ssdconvert.judged_candidate import judge_candidate
 from ssdconvert.originals import Original
 from ssdconvert.recipe import Recipe, load_resolved_recipe
 from ssdconvert.references import References
+from ssdconvert.release.claims import Manifest, claims_in
 from ssdconvert.release.names import ACCEPTANCE, MANIFEST, RECIPE
 from ssdconvert.report.result import Verification
 from ssdconvert.workspace import ir_files
@@ -63,36 +61,31 @@ def accept(
         )
 
 
-def _manifest(folder: Path) -> Mapping[str, Any]:
+def _manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     try:
-        manifest = json.loads(path.read_text("utf-8"))
-        if not isinstance(manifest, dict) or not isinstance(manifest.get("artifacts"), list):
-            raise ValueError("it is no manifest of a build")
+        return claims_in(path.read_bytes(), Manifest)
     except (OSError, ValueError) as error:
         raise ConversionError(
             f"{path.name} cannot be read: {error}",
             hint="give the folder of a build, or an archive",
             stage="verify",
         ) from error
-    return manifest
 
 
 def _candidates(
-    recipe: Recipe, manifest: Mapping[str, Any], original: Original, folder: Path, machines: Sequence[Machine]
+    recipe: Recipe, manifest: Manifest, original: Original, folder: Path, machines: Sequence[Machine]
 ) -> Iterator[Candidate]:
     """Yield each IR that the manifest names, on each device."""
-    paths = {entry["path"]: entry["precision"] for entry in manifest["artifacts"]}
+    paths = {entry.path: entry.precision for entry in manifest.artifacts}
     irs = {p: path for path, p in paths.items() if p and path == ir_files(recipe.name, p)[0]}
-    asked = manifest["stages"]["convert"]
-    of_this_version = manifest["tools"]["ssdconvert"] == __version__
-    plan = Plan(recipe, tuple(irs), manifest.get("tail", "nms"), bake=asked.get("bake", "values"))
+    plan = Plan(recipe, tuple(irs), manifest.tail or "nms", bake=manifest.stages.convert.bake)
     for precision, path in irs.items():
         for machine in machines:
             candidate = ir_candidate(plan, original, precision, folder, path, machine, None)
             yield (
                 candidate
-                if of_this_version
+                if manifest.of_this_version
                 else replace(candidate, promises=partial(_but_the_description, candidate.promises))
             )
 

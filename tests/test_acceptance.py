@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ssdconvert import acceptance, acceptance_file, ir_description
+from ssdconvert import acceptance_file, ir_description
 from ssdconvert.acceptance import accept
 from ssdconvert.build_result import BuildOptions
 from ssdconvert.catalog import Catalog
@@ -20,6 +20,7 @@ from ssdconvert.errors import ConversionError, MissingDevice
 from ssdconvert.fetching.options import FetchOptions
 from ssdconvert.pipeline import build
 from ssdconvert.recipe import load_recipe
+from ssdconvert.release import claims
 
 BuildHere = Callable[..., Any]
 WITHOUT_ORIGINAL = """
@@ -126,7 +127,7 @@ def test_a_build_of_another_version_is_judged_by_what_it_does(
 ) -> None:
     monkeypatch.setattr(ir_description, "RUN_CONFIGURATION", {"NUM_STREAMS": "9"})
     assert failed(own_nms_build) == {("contract", "file")}
-    monkeypatch.setattr(acceptance, "__version__", "99.0")
+    monkeypatch.setattr(claims, "__version__", "99.0")
     assert accept(own_nms_build).verdict == "pass"
 
 
