@@ -29,11 +29,15 @@ def documents_of(
     }
 
 
+def digests_of(manifest: Mapping[str, Any], documents: Mapping[str, bytes]) -> dict[str, str]:
+    """Return path -> SHA-256 of the files that a manifest lists, and of documents."""
+    digests = {entry["path"]: entry["sha256"] for entry in manifest["artifacts"]}
+    return digests | {name: digest_of_bytes(content) for name, content in documents.items()}
+
+
 def checksums(manifest: Mapping[str, Any], documents: Mapping[str, bytes]) -> bytes:
     """Return SHA256SUMS of the files that a manifest lists, and of documents."""
-    digests = {entry["path"]: entry["sha256"] for entry in manifest["artifacts"]}
-    digests |= {name: digest_of_bytes(content) for name, content in documents.items()}
-    return sums_text(digests).encode()
+    return sums_text(digests_of(manifest, documents)).encode()
 
 
 def entry_of(path: str, content: bytes) -> dict[str, Any]:

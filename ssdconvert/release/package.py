@@ -10,15 +10,13 @@ from ssdconvert.errors import FetchError, RecipeError, SsdconvertError, WrongMod
 from ssdconvert.recipe import Recipe, recipe_digest
 from ssdconvert.release.agreement import Agreement, agreement, labels_text
 from ssdconvert.release.archive import ChangedMeanwhile, write_archive
-from ssdconvert.release.checksums import sums_text
 from ssdconvert.release.claims import Manifest
-from ssdconvert.release.documents import documents_of, entry_of
+from ssdconvert.release.documents import checksums, digests_of, documents_of, entry_of
 from ssdconvert.release.licences import licence_text, licence_warning
 from ssdconvert.release.model_card import model_card
 from ssdconvert.release.names import CARD, DOCUMENTS, LABELS, LICENCE, MANIFEST, REPORT, SIGNATURE, SUMS
 from ssdconvert.release.reading import Contents, read_folder
 from ssdconvert.report.result import Verification, verification_from_json
-from ssdconvert.workspace import digest_of_bytes
 
 STAGE = "package"
 
@@ -75,8 +73,8 @@ def package(
     if private_key is not None:
         from ssdconvert.release.signatures import signed
 
-        members[SIGNATURE] = signed(recipe.name, _digests(manifest, members), private_key)
-    members[SUMS] = sums_text(_digests(manifest, members)).encode()
+        members[SIGNATURE] = signed(recipe.name, digests_of(manifest, _made(members)), private_key)
+    members[SUMS] = checksums(manifest, _made(members))
     return _written(recipe.name, archive, members, manifest, licence_warning(recipe))
 
 
@@ -173,20 +171,16 @@ def _members(
     return members | added | documents_of(manifest, recipe, verification)
 
 
-def _digests(manifest: Mapping[str, Any], members: Mapping[str, Path | bytes]) -> dict[str, str]:
-    """Return path -> SHA-256 of members, of the build's files as its manifest has them."""
-    digests = {entry["path"]: entry["sha256"] for entry in manifest["artifacts"]}
-    made = {path: digest_of_bytes(content) for path, content in members.items() if isinstance(content, bytes)}
-    return digests | made
+def _made(members: Mapping[str, Path | bytes]) -> dict[str, bytes]:
+    """Return the members that are made here; the others are the build's files, as its manifest has them."""
+    return {path: content for path, content in members.items() if isinstance(content, bytes)}
 
 
 def _written(
     name: str, archive: Path, members: Mapping[str, Path | bytes], manifest: Mapping[str, Any], warning: str
 ) -> Packed:
     entries = {entry["path"]: entry for entry in manifest["artifacts"]}
-    for path, content in members.items():
-        if isinstance(content, bytes):
-            entries[path] = entry_of(path, content)
+    entries |= {path: entry_of(path, content) for path, content in _made(members).items()}
     files = [{key: entries[path][key] for key in ("path", "bytes", "sha256")} for path in sorted(entries)]
     try:
         written = write_archive(archive, name, members, {file["path"]: file["sha256"] for file in files})

@@ -14,6 +14,7 @@ from typing import Any, get_args
 from ssdconvert.errors import RecipeError
 from ssdconvert.recipe import STAND_IN
 from ssdconvert.recipe_yaml import read_yaml
+from ssdconvert.release.names import MANIFEST, RECIPE, REPORT
 from ssdconvert.report.result import Level, Status, Verification, verification_from_json
 from ssdconvert.safe_archive import UnsafeArchive, checked_members
 from ssdconvert.workspace import digest_of
@@ -82,7 +83,7 @@ def read_build(folder: Path, archives: Sequence[Path] = ()) -> Build:
         there = "no folder" if folder.exists() else "not there"
         return Build(folder, name, problem=f"{folder} is {there}: nothing was built")
     try:
-        manifest = _document(folder / "manifest.json")
+        manifest = _document(folder / MANIFEST)
         name = _checked_name(manifest["recipe"]["name"])
         sizes: dict[str, int] = {}
         digests = {}
@@ -93,10 +94,10 @@ def read_build(folder: Path, archives: Sequence[Path] = ()) -> Build:
                 precision = str(entry["precision"])
                 sizes[precision] = sizes.get(precision, 0) + int(entry["bytes"])
     except FileNotFoundError:
-        return Build(folder, name, problem="manifest.json is not there: the build did not come to its end")
+        return Build(folder, name, problem=f"{MANIFEST} is not there: the build did not come to its end")
     except (OSError, *MALFORMED) as error:
-        return Build(folder, name, problem=f"manifest.json cannot be read: {_told(error)}")
-    verification, problem = _verification(folder / "report.json", digests.get("report.json"))
+        return Build(folder, name, problem=f"{MANIFEST} cannot be read: {_told(error)}")
+    verification, problem = _verification(folder / REPORT, digests.get(REPORT))
     archive, archive_problem = _archive(name, digests, archives)
     return Build(folder, name, _title(folder), verification, problem, sizes, archive, archive_problem)
 
@@ -105,12 +106,12 @@ def _verification(path: Path, digest: str | None) -> tuple[Verification | None, 
     """Return the verification in a report.json, or why there is none."""
     try:
         if not path.is_file():
-            return None, "report.json is not there: it was not verified"
+            return None, f"{REPORT} is not there: it was not verified"
         if digest_of(path) != digest:
-            return None, "report.json is not the one that manifest.json names: verify again"
+            return None, f"{REPORT} is not the one that {MANIFEST} names: verify again"
         return _of_right_types(verification_from_json(_document(path))), ""
     except (OSError, *MALFORMED) as error:
-        return None, f"report.json cannot be read: {_told(error)}"
+        return None, f"{REPORT} cannot be read: {_told(error)}"
 
 
 def _of_right_types(verification: Verification) -> Verification:
@@ -156,7 +157,7 @@ def _told(error: Exception) -> str:
 
 def _title(folder: Path) -> str:
     """Return the title in a build's recipe.yaml; empty where it has none."""
-    path = folder / "recipe.yaml"
+    path = folder / RECIPE
     try:
         _, recipe, _ = read_yaml(path) if path.is_file() else (None, None, None)
     except RecipeError:
@@ -188,10 +189,10 @@ def _packed(path: Path, name: str) -> dict[str, str]:
     try:
         with tarfile.open(path, "r:") as archive:
             for member_path, member in checked_members(archive, MOST_MEMBERS, LARGEST_DOCUMENT * 100):
-                if member_path.as_posix() == f"{name}/manifest.json":
+                if member_path.as_posix() == f"{name}/{MANIFEST}":
                     file = archive.extractfile(member)
                     content = file.read(LARGEST_DOCUMENT) if file else b""
                     return {str(e["path"]): str(e["sha256"]) for e in json.loads(content)["artifacts"]}
     except (tarfile.TarError, EOFError, RecursionError) as error:
         raise ValueError(str(error)) from error
-    raise ValueError(f"it has no {name}/manifest.json")
+    raise ValueError(f"it has no {name}/{MANIFEST}")

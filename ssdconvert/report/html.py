@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from ssdconvert.report import words
@@ -47,6 +47,18 @@ class Group:
     checks: tuple[Check, ...]
 
 
+def template(name: str) -> Template:
+    """Return a template of this folder: text is escaped, and a name that it is not given is an error."""
+    environment = Environment(
+        loader=PackageLoader("ssdconvert", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)
+
+
 def to_html(
     verification: Verification,
     pictures: Sequence[PictureRow],
@@ -57,14 +69,7 @@ def to_html(
 
     `environment` holds facts by name, such as versions of tools; `title` what the model is, in words.
     """
-    loader = Environment(
-        loader=PackageLoader("ssdconvert", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = loader.get_template("report.html.j2").render(
+    page = template("report.html.j2").render(
         verification=verification,
         headline=_headline(verification),
         title=title,

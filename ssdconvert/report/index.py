@@ -8,12 +8,10 @@ from itertools import groupby
 from pathlib import Path
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from ssdconvert.plain_text import plain
 from ssdconvert.report import words
 from ssdconvert.report.builds import UNBUILT, UNVERIFIED, Build
-from ssdconvert.report.html import bar
+from ssdconvert.report.html import bar, template
 from ssdconvert.report.result import SHIPPED, Check, describe
 from ssdconvert.versions import tool_versions
 
@@ -33,16 +31,9 @@ class Row:
 
 def to_index(builds: Sequence[Build], folder: Path) -> str:
     """Return the page, which is to lie in `folder`: links are relative to it."""
-    loader = Environment(
-        loader=PackageLoader("ssdconvert", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     good = sum(build.verdict == "pass" for build in builds)
     seeded = sum(build.stand_in for build in builds)
-    page = loader.get_template("index.html.j2").render(
+    page = template("index.html.j2").render(
         builds=builds,
         good=good,
         seeded=seeded,
