@@ -20,10 +20,7 @@ from ssdconvert.controls import control_checks, controls_by_detections, mistakes
 from ssdconvert.errors import SsdconvertError
 from ssdconvert.gate_limits import limits_between, limits_of, loose_limits
 from ssdconvert.judged_candidate import JudgedCandidate, control_pictures, judge_candidate
-from ssdconvert.judgement import (
-    detection_checks,
-    limits_of_following,
-)
+from ssdconvert.judgement import detection_checks, limits_of_following
 from ssdconvert.nearness import nearness_check
 from ssdconvert.originals import Original
 from ssdconvert.outputs import output_spec
