@@ -19,7 +19,7 @@ TOOLS = (
     "pillow",
 )
 
-EXTRAS = ("check", "convert", "test")  # of pyproject.toml, the smaller first
+EXTRAS = ("check", "convert", "int8", "cluster", "test")  # of pyproject.toml, the smaller first
 OTHER_NAMES = {"cv2": "opencv-python-headless", "google": "protobuf", "PIL": "pillow"}  # of modules
 
 
