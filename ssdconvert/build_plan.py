@@ -54,12 +54,24 @@ class Plan:
         return {highest: f"{PRIVATE}/{ir_files(self.recipe.name, highest)[0]}"} | asked
 
     @property
+    def quantises(self) -> bool:
+        """Whether one of its precisions is made of another one by calibration."""
+        published = isinstance(self.recipe.source, IrSource)
+        return "INT8" in self.precisions and self.reference_precision != "INT8" and not published
+
+    @property
+    def converted(self) -> dict[str, str]:
+        """Those of `irs` that are converted, or taken as they are."""
+        irs = self.irs
+        return {precision: irs[precision] for precision in irs if precision != "INT8" or not self.quantises}
+
+    @property
     def files(self) -> list[File]:
         """The files that this build needs: of a ready IR only the precisions that it has."""
         source = self.recipe.source
         if not isinstance(source, IrSource):
             return list(source.files)
-        needed = {name for precision in self.irs for name in source.pair(precision) or ()}
+        needed = {name for precision in self.converted for name in source.pair(precision) or ()}
         return [file for file in source.files if file.name in needed]
 
     @property
@@ -163,4 +175,4 @@ def offered(recipe: Recipe) -> tuple[str, ...]:
         return tuple(precision for precision in PRECISIONS if source.pair(precision))
     if isinstance(source, OnnxSource) and recipe.precisions == ("INT8",):
         return ("INT8",)  # it is quantised already
-    return ("FP32", "FP16")
+    return PRECISIONS

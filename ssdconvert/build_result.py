@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ssdconvert.devices import Machine
 from ssdconvert.fetching.options import FetchOptions
+from ssdconvert.quantisation.options import AS_USUAL, CalibrationOptions
 
 if TYPE_CHECKING:
     from ssdconvert.report.result import Verification
@@ -28,7 +29,7 @@ class BuildOptions:
     converter: str = "mo"  # what makes IR of ONNX, see ssdconvert.build_plan.CONVERTERS
     bake: str = "values"  # how much preprocessing is inside, see ssdconvert.build_plan.BAKES
     verify: bool = True  # without it the build ends at the IR, and nothing is run to prove anything
-
+    calibration: CalibrationOptions = AS_USUAL  # for precisions that are made by it
     profile: bool = False  # tell what each stage took
 
 

@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +12,10 @@ from ssdconvert.build_plan import PRECISIONS, Plan
 from ssdconvert.build_result import BuildOptions, BuildResult, StageResult
 from ssdconvert.catalog import CatalogEntry
 from ssdconvert.devices import Machine
+from ssdconvert.errors import RecipeError
 from ssdconvert.myriad import FACTS, FOLDER, PRECISION, files_for_myriad
 from ssdconvert.pictures import named_pictures
+from ssdconvert.recipe_types import GENERATED
 from ssdconvert.source_files import SourceFiles
 from ssdconvert.stage_runner import StageRunner
 from ssdconvert.toolchains import kind_of
@@ -19,6 +23,8 @@ from ssdconvert.workspace import PRIVATE, Workspace, digest_of
 
 if TYPE_CHECKING:
     from ssdconvert.originals import Original
+    from ssdconvert.quantisation.calibration import CalibrationSet
+    from ssdconvert.report.result import Check
     from ssdconvert.samples import PictureFile, Recorded
 
 
@@ -33,6 +39,7 @@ class BuildRun:
         workspace: Workspace,
         on_stage: Callable[[StageResult], None],
     ) -> None:
+        self.entry = entry
         self.recipe, self.plan, self.options, self.workspace = entry.recipe, planned, options, workspace
         self.stages = StageRunner(workspace, options.rerun, on_stage)
         self.pictures = named_pictures(entry)
@@ -69,6 +76,41 @@ class BuildRun:
 
     def digests(self, *stages: str) -> dict[str, str]:
         return {path: digest for stage in stages for path, digest in self.workspace.digests(stage).items()}
+
+    def refuse_uncalibrated(self) -> None:
+        """Raise, before anything is built, what would be raised when it is quantised: RecipeError, or ImportError."""
+        if self.plan.quantises:
+            _ = self.calibration_source
+            if find_spec("nncf") is None:
+                raise ModuleNotFoundError("No module named 'nncf'", name="nncf")
+
+    @property
+    def calibration_source(self) -> str:
+        """The pictures to quantise on; RecipeError where neither the recipe nor the user names any that are there."""
+        source = self.options.calibration.source or self.entry.calibration()
+        if source is None:
+            raise RecipeError(
+                f"INT8 is made by calibration, and {self.recipe.name} names no pictures for it",
+                hint="give --calibration DIR or COCO.json: some hundred pictures of what the model is to see",
+                stage="quantize",
+            )
+        if not source.startswith(GENERATED) and not Path(source).exists():
+            raise RecipeError(
+                f"the calibration set {source} does not exist", hint="check the path", stage="quantize"
+            )
+        return source
+
+    def calibration_set(self) -> "AbstractContextManager[CalibrationSet]":
+        """Give the pictures to quantise on."""
+        from ssdconvert.quantisation.calibration import opened
+
+        return opened(self.calibration_source, self.options.calibration, self.recipe)
+
+    def accuracy_check(self) -> "Check":
+        """Return the gate's check of what quantisation costs."""
+        from ssdconvert.quantisation.cost import accuracy_check, read_cost
+
+        return accuracy_check(read_cost(self.workspace.folder), self.workspace.path(self.plan.irs["INT8"]))
 
     def myriad_digests(self) -> dict[str, str]:
         paths = [self.workspace.path(path) for path in (*files_for_myriad(self.recipe.name), FACTS)]

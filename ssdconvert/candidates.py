@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from ssdconvert.build_plan import Plan, not_for_myriad
-from ssdconvert.candidate import Candidate, Pair, Tensors, simulation_of
+from ssdconvert.candidate import Candidate, Pair, simulation_of
 from ssdconvert.devices import Machine
 from ssdconvert.errors import MissingDevice
 from ssdconvert.ir_contract import promises_of
@@ -67,7 +67,7 @@ def candidates_of(
 
 
 def _graph(hop: str, plan: Plan, original: Original, path: Path, inner: Pair | None) -> Candidate:
-    tensors = _our_tensors(original)
+    tensors = original.our_tensors
     return Candidate(
         hop,
         plan.reference_precision,
@@ -90,9 +90,9 @@ def ir_candidate(
     before: InnerTensors | None,
 ) -> Candidate:
     """Return an IR: one that ssdconvert made has the heads by our names, a ready one by its own."""
-    tensors, form = _our_tensors(original), TAILS[plan.tail]
+    tensors, form = original.tensors_in_ir, TAILS[plan.tail]
     if original.keeps_outputs and original.own is not None:
-        tensors, form = original.tensors, original.own
+        form = original.own
     path, device = folder / relative, machine.device
     names = [tensor.name for tensor in tensors.values()]
     ready = plan.recipe.source.kind == "ir" and precision == plan.reference_precision
@@ -138,7 +138,7 @@ def _on_myriad(plan: Plan, original: Original, folder: Path, machine: Machine) -
     Where there is no stick, the reason tells what was shown without it.
     """
     xml = folder / files_for_myriad(plan.recipe.name)[0]
-    tensors, form = _our_tensors(original), TAILS["detection-output"]
+    tensors, form = original.our_tensors, TAILS["detection-output"]
 
     def opened(where: Machine) -> Runner:
         return ToolchainRunner(find(TOOLCHAIN), xml, where.device, list(tensors), settings=where.settings)
@@ -170,7 +170,3 @@ def _on_myriad(plan: Plan, original: Original, folder: Path, machine: Machine) -
     yield Candidate(
         "ir", PRECISION, machine.device, False, opened_on_stick, tensors, form, toolchain=TOOLCHAIN
     )
-
-
-def _our_tensors(original: Original) -> Tensors:
-    return {name: HeadTensor(name) for name in original.heads.names}

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ssdconvert.errors import RecipeError
 from ssdconvert.recipe import Recipe, load_recipe
+from ssdconvert.recipe_types import GENERATED
 from ssdconvert.resources import package_file, recipe_file
 
 PLUGIN_GROUP = "ssdconvert.recipes"
@@ -33,6 +34,13 @@ class CatalogEntry:
     def pictures(self) -> list[Path]:
         """Return the recipe's reference pictures as paths; whether they exist is not checked."""
         return [recipe_file(reference, self.path.parent) for reference in self.recipe.pictures]
+
+    def calibration(self) -> str | None:
+        """Return the recipe's calibration set as a path or as generated:COUNT; None where it has none."""
+        reference = self.recipe.calibration
+        if reference is None or reference.startswith(GENERATED):
+            return reference
+        return str(recipe_file(reference, self.path.parent))
 
 
 class Catalog:

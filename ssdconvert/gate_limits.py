@@ -126,7 +126,8 @@ def head_errors(limits: GateLimits, heads: Heads, expected: Arrays, actual: Arra
         (DECODED_BOXES, right_boxes, wrong_boxes, limits.boxes or limits.heads),
     ):
         counts = histogram_of(relative_error(expected_array, array))
-        yield HeadError(name, metric, _summed(expected_array, array), limit, {}, counts)
+        statistics = {"SNR, dB": snr} if (snr := _signal_to_noise(expected_array, array)) is not None else {}
+        yield HeadError(name, metric, _summed(expected_array, array), limit, statistics, counts)
 
 
 def histogram_of(error: FloatArray) -> tuple[int, ...]:
@@ -137,6 +138,14 @@ def histogram_of(error: FloatArray) -> tuple[int, ...]:
         bins = (np.log10(error.astype(np.float32)) - HISTOGRAM_START) * BINS_A_DECADE
     counts = np.bincount(np.clip(bins, 0, BINS - 1).astype(np.intp).ravel(), minlength=BINS)
     return tuple(counts.tolist())
+
+
+def _signal_to_noise(expected: FloatArray, actual: FloatArray) -> float | None:
+    """Return the power of `expected` over that of the error, in dB; None where either is nothing, or not a number."""
+    noise = np.square(actual.astype(np.float64) - expected).sum()
+    signal = np.square(expected, dtype=np.float64).sum()
+    told = 10 * float(np.log10(signal / noise)) if signal and noise else np.nan
+    return told if np.isfinite(told) else None
 
 
 def _summed(expected: FloatArray, actual: FloatArray) -> float:

@@ -9,13 +9,13 @@ from ssdconvert.errors import EngineFailure, MissingDevice, SsdconvertError
 from ssdconvert.evidence import checks_owed
 from ssdconvert.foreseen import foreseen_checks
 from ssdconvert.gate_limits import precision_of_arithmetic
-from ssdconvert.judgement import checks_against, checks_of_outputs, head_distances
+from ssdconvert.judgement import checks_against, checks_of_outputs, comparable_heads
 from ssdconvert.originals import Original
 from ssdconvert.outputs import output_spec
 from ssdconvert.recipe import Recipe
 from ssdconvert.references import Reference, References
 from ssdconvert.report.result import Box, Check, Shown, Status, describe, judged
-from ssdconvert.runners import Runner
+from ssdconvert.runners import Arrays, Runner
 from ssdconvert.samples import Picture, Recorded, Sample, is_generated
 from ssdconvert.ssd.detections import Detections
 from ssdconvert.whole_pictures import WholePictures
@@ -33,7 +33,7 @@ class JudgedCandidate:
     base: Check
     checks: list[Check] = field(default_factory=list)
     shown: list[Shown] = field(default_factory=list)
-    distances: dict[tuple[str, str], float] = field(default_factory=dict)  # by control picture and head
+    heads: dict[str, Arrays] = field(default_factory=dict)  # by control picture
 
 
 def control_pictures(references: References) -> list[str]:
@@ -130,8 +130,8 @@ def _judge_sample(
             result.shown.append(_shown(candidate, runner, reference, found))
         # integers are calibrated for photographs
         if held and not (candidate.precision == "INT8" and is_generated(sample)):
-            distances = head_distances(recipe, original, candidate, reference, outputs)
-            result.distances |= {(sample.name, head): value for head, value in distances.items()}
+            heads = comparable_heads(candidate, reference, outputs)
+            result.heads |= {sample.name: heads} if heads else {}
     result.checks += checks
 
 

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from ssdconvert.build_plan import PRECISIONS, not_for_myriad, plan
@@ -21,6 +21,7 @@ from ssdconvert.myriad import (
 )
 from ssdconvert.openvino_converter import TOOLCHAIN as CONVERTING
 from ssdconvert.pictures import read_picture
+from ssdconvert.quantisation.cost import COST
 from ssdconvert.release.names import ACCEPTANCE
 from ssdconvert.report.result import verification_from_json
 from ssdconvert.runners.openvino_core import extensions_in_use
@@ -38,7 +39,7 @@ from ssdconvert.workspace import (
 )
 
 STAGES = (
-    "fetch", "load", "export", "simplify", "convert", "myriad", "verify", "detect", "report", "manifest",
+    "fetch", "load", "export", "simplify", "convert", "quantize", "myriad", "verify", "detect", "report", "manifest",
 )  # fmt: skip
 LAST_UNGATED = "myriad"
 GATED = STAGES[STAGES.index(LAST_UNGATED) + 1 :]  # what a build without verification leaves out
@@ -91,6 +92,7 @@ class _Build(BuildRun):
     def run(self, until: str) -> BuildResult:
         from ssdconvert.stages.manifest import artefact_entries
 
+        self.refuse_uncalibrated()
         for name in STAGES:
             if name != "load":  # loaded by the first stage that needs it
                 getattr(self, f"_{name}")()
@@ -163,7 +165,7 @@ class _Build(BuildRun):
 
     def _convert(self) -> None:
         outputs = [
-            path for xml in self.plan.irs.values() for path in (xml, f"{xml.removesuffix('.xml')}.bin")
+            path for xml in self.plan.converted.values() for path in (xml, f"{xml.removesuffix('.xml')}.bin")
         ]
 
         def action() -> str:
@@ -173,7 +175,7 @@ class _Build(BuildRun):
                 for path in ir_files(self.recipe.name, precision):
                     self.workspace.path(path).unlink(missing_ok=True)
             delete_for_myriad(self.recipe.name, self.workspace.folder)  # made beside an earlier IR
-            targets = {precision: self.workspace.path(xml) for precision, xml in self.plan.irs.items()}
+            targets = {precision: self.workspace.path(xml) for precision, xml in self.plan.converted.items()}
             sources, tail = self.source.digests, self.plan.tail
             graph = self.workspace.path(self.plan.onnx)
             if self.plan.through_onnx and tail == "nms":
@@ -194,7 +196,7 @@ class _Build(BuildRun):
             "source_form": self.source_form(),
             **self.part("name", "title", "licence", "input", "detections"),
             "labels": list(self.recipe.class_names),
-            "precisions": list(self.plan.precisions),
+            "precisions": list(self.plan.converted),
             "tail": self.plan.tail,
             "converter": self.plan.converter,
             "bake": self.plan.bake,
@@ -202,6 +204,43 @@ class _Build(BuildRun):
             "toolchain": kind_of(toolchain).pins() if toolchain else {},
         }
         self.stages.run("convert", inputs, outputs, action)
+
+    def _quantize(self) -> None:
+        """Make 8 bits of FP32, where they are asked for and the source has none of its own."""
+        path, files = self.workspace.path, ir_files(self.recipe.name, "INT8")
+        if not self.plan.quantises:
+            if "INT8" not in self.plan.irs:
+                for file in (COST, *files):
+                    path(file).unlink(missing_ok=True)  # of an earlier build
+            return
+        options = self.options.calibration
+        with self.calibration_set() as pictures:
+
+            def action() -> str:
+                from ssdconvert.stages.quantize import quantize
+
+                cost = quantize(
+                    self.recipe,
+                    self.original,
+                    path(self.plan.irs["FP32"]),
+                    path(files[0]),
+                    pictures,
+                    options,
+                    self.source.digests,
+                    self.plan.tail,
+                    self.plan.converter,
+                    self.plan.bake,
+                )
+                cost.write(self.workspace.folder)
+                return cost.told
+
+            inputs = {
+                "files": self.digests("convert"),
+                "pictures": pictures.digests(),
+                "options": asdict(options),
+                "tools": tool_versions(("openvino", "nncf")),
+            }
+            self.stages.run("quantize", inputs, [*files, COST], action)
 
     def _myriad(self) -> None:
         """Make what MYRIAD needs, where it is asked for: IR v10 and a blob."""
@@ -262,6 +301,8 @@ class _Build(BuildRun):
                 self.options.trace,
                 path(ACCEPTANCE),
             )
+            if self.plan.quantises:
+                verification = replace(verification, checks=(*verification.checks, self.accuracy_check()))
             verification = replace(verification, **told_of(machines))
             if all(is_myriad(machine.device) for machine in machines):
                 verification = open_without_a_stick(verification)
@@ -276,6 +317,7 @@ class _Build(BuildRun):
 
         inputs = {
             "files": self.digests(*(("export", "simplify") if self.plan.through_onnx else ()), "convert"),
+            "quantised": self.digests("quantize") if self.plan.quantises else {},
             "myriad": self.myriad_digests(),
             "source": self.source.digests,
             "source_form": self.source_form(),

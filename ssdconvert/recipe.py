@@ -26,6 +26,7 @@ from ssdconvert.recipe_types import (
     Part,
     Precision,
     Tolerance,
+    calibration_reference,
     distinct,
     picture_path,
 )
@@ -159,6 +160,11 @@ class Recipe(Part):
         (),
         description="Pictures for simplify, verify and detect: paths relative to the recipe file, or "
         "package:RELATIVE/PATH. Empty: those that ssdconvert embeds.",
+    )
+    calibration: Annotated[Line, AfterValidator(calibration_reference)] | None = Field(
+        None,
+        description="Pictures to quantise on: a folder, or COCO annotations (.json), as a path relative to the "
+        "recipe file; generated:COUNT for so many of the shapes that ssd-demo detects.",
     )
     limits: Mapping[Precision, Limits] = Field(
         {}, description="The gate's limits per precision, in place of defaults."

@@ -12,6 +12,7 @@ from ssdconvert.labels import LABEL_LISTS
 from ssdconvert.recipe_problems import MEANING_OF_PATTERN
 from ssdconvert.url_secrets import without_secrets
 
+GENERATED = "generated:"  # so many pictures of the shapes that ssd-demo detects
 NAME, SHA256, SHA384, WEB_URL, FILE_URL = MEANING_OF_PATTERN
 
 
@@ -45,6 +46,15 @@ def picture_path(reference: str) -> str:
     if not reference.startswith("package:") and (reference.startswith("/") or re.search(r"[\\:]", reference)):
         raise ValueError("a path relative to the recipe file, or package:RELATIVE/PATH")
     return package_path(reference)
+
+
+def calibration_reference(reference: str) -> str:
+    """Accept generated:COUNT, or what `picture_path` accepts."""
+    if not reference.startswith(GENERATED):
+        return picture_path(reference)
+    if not re.fullmatch(r"[1-9][0-9]{0,4}", reference.removeprefix(GENERATED)):
+        raise ValueError("generated:COUNT, of 1 to 99999 pictures")
+    return reference
 
 
 def _non_zero(number: float) -> float:

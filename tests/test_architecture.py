@@ -11,8 +11,20 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "ssdconvert"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
-FLOW = ["fetch", "load", "export", "simplify", "convert", "myriad", "verify", "detect", "report", "manifest"]
-HEAVY = {"torch", "openvino", "onnx", "onnxruntime", "onnxsim", "cv2", "PIL", "requests"}
+FLOW = [
+    "fetch",
+    "load",
+    "export",
+    "simplify",
+    "convert",
+    "quantize",
+    "myriad",
+    "verify",
+    "detect",
+    "report",
+    "manifest",
+]
+HEAVY = {"torch", "openvino", "onnx", "onnxruntime", "onnxsim", "nncf", "cv2", "PIL", "requests"}
 
 
 def module_name(path: Path) -> str:

@@ -48,11 +48,11 @@ ALL = ir_files("FP32", "FP16", "FP16-INT8")
     [
         (
             recipe("pytorch", [{"name": "m.pth", "urls": []}], ["FP16"], source={"network": "n"}),
-            ("FP32", "FP16"),
+            ("FP32", "FP16", "INT8"),
         ),
-        (recipe("onnx", ONNX, ["FP32", "FP16"]), ("FP32", "FP16")),
+        (recipe("onnx", ONNX, ["FP32", "FP16"]), ("FP32", "FP16", "INT8")),
         (recipe("onnx", ONNX, ["INT8"]), ("INT8",)),
-        (recipe("caffe", CAFFE, ["FP32"]), ("FP32", "FP16")),
+        (recipe("caffe", CAFFE, ["FP32"]), ("FP32", "FP16", "INT8")),
         (recipe("ir", ALL, ["FP16"]), ("FP32", "FP16", "INT8")),
         (recipe("ir", ir_files("INT8", "FP16"), ["FP16"]), ("FP16", "INT8")),
         (recipe("ir", ir_files("FP16"), ["FP16"]), ("FP16",)),
@@ -67,10 +67,8 @@ def test_what_is_offered(made: Recipe, expected: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("made", "asked", "possible"),
     [
-        (recipe("onnx", ONNX, ["FP32"]), ("INT8",), "FP32 or FP16"),
         (recipe("onnx", ONNX, ["INT8"]), ("FP32",), "INT8"),
         (recipe("onnx", ONNX, ["INT8"]), ("INT8", "FP16"), "INT8"),
-        (recipe("caffe", CAFFE, ["FP32", "INT8"]), None, "FP32 or FP16"),
         (recipe("ir", ir_files("FP16"), ["FP16"]), ("FP16", "FP32"), "FP16"),
         (recipe("ir", ir_files("FP32", "FP16-INT8"), ["FP32"]), ("FP16",), "FP32 or INT8"),
     ],
@@ -93,6 +91,22 @@ def test_the_highest_precision_is_always_made_and_judged() -> None:
     assert plan(made, ("FP16", "FP32")).irs == {"FP32": "FP32/m.xml", "FP16": "FP16/m.xml"}
     assert plan(recipe("ir", ir_files("FP16"), ["FP16"]), None).irs == {"FP16": "FP16/m.xml"}
     assert list(plan(recipe("onnx", ONNX, ["INT8"]), None).irs) == ["INT8"]
+
+
+@pytest.mark.parametrize(
+    ("made", "asked", "converted"),
+    [
+        (recipe("caffe", CAFFE, ["FP32"]), ("FP16", "INT8"), ["FP32", "FP16"]),
+        (recipe("onnx", ONNX, ["FP32", "INT8"]), None, ["FP32"]),
+        (recipe("onnx", ONNX, ["FP32"]), None, None),
+        (recipe("onnx", ONNX, ["INT8"]), None, None),
+        (recipe("ir", ALL, ["FP32", "INT8"]), None, None),
+    ],
+)
+def test_8_bits_are_made_where_the_source_has_none(made: Recipe, asked: Any, converted: Any) -> None:
+    planned = plan(made, asked)
+    assert planned.quantises == (converted is not None)
+    assert list(planned.converted) == (converted or list(planned.irs))
 
 
 def test_of_a_ready_ir_only_what_is_needed_is_fetched() -> None:

@@ -21,6 +21,13 @@ class OfHeads:
     heads = Heads()
 
 
+class DecodedHeads(Heads):
+    """Heads that are probabilities and boxes already."""
+
+    def decoded(self, outputs: Arrays) -> tuple[Any, Any]:
+        return outputs[SCORES][0], outputs[BOXES][0]
+
+
 ORIGINAL: Any = OfHeads()
 SCORES, BOXES = Heads().names
 
@@ -36,7 +43,10 @@ def mistake(name: str, **errors: tuple[float, float]) -> Mistake:
 
 
 def judge(distances: dict[tuple[str, str], float], *mistakes: Mistake) -> Check:
-    return nearness_check(BASE, ORIGINAL, FP16, distances, mistakes)
+    """Judge an IR whose heads are so far from the right ones."""
+    pictures = {picture for picture, _ in distances}
+    found = {p: heads(distances[p, SCORES], distances[p, BOXES]) for p in pictures}
+    return nearness_check(BASE, ORIGINAL, FP16, found, mistakes)
 
 
 @pytest.mark.parametrize(("cost", "status"), [(0.01, "pass"), (0.2, "pass"), (0.21, "fail"), (0.4, "fail")])
@@ -80,12 +90,36 @@ def test_a_mistake_that_nothing_shows_is_told_by_its_control_alone() -> None:
     )
 
 
-def test_integers_are_compared_in_sums() -> None:
-    check = nearness_check(
-        BASE,
-        ORIGINAL,
-        DEFAULT_LIMITS["INT8"],
-        {("a", SCORES): 0.4, ("a", BOXES): 0.0},
-        [mistake("swapped", a=(0.5, 0.0))],
-    )
-    assert check.metric == "sum of errors / sum"
+INT8 = DEFAULT_LIMITS["INT8"]
+
+
+def of_many(noise: float, swapped: bool, seed: int = 0) -> tuple[Arrays, Mistake]:
+    """Heads of 200 boxes with noise of a size, around the right ones or around those of a mistake of the size 1."""
+    random = np.random.default_rng(seed)
+    right, wrong = ({BOXES: random.normal(size=(1, 200, 4)) + 3} for _ in range(2))
+    wrong = {BOXES: right[BOXES] + np.sign(random.normal(size=(1, 200, 4)))}
+    start = wrong if swapped else right
+    made = {BOXES: start[BOXES] + noise * random.normal(size=(1, 200, 4))}
+    scores = {SCORES: np.tile([0.2, 0.8], (1, 200, 1))}
+    return {**made, **scores}, Mistake("swapped", {"a": ({**right, **scores}, {**wrong, **scores})})
+
+
+@pytest.mark.parametrize(
+    ("noise", "swapped", "status"),
+    [
+        (0.1, False, "pass"),
+        (0.7, False, "pass"),
+        (3.0, False, "inconclusive"),
+        (0.1, True, "fail"),
+        (0.7, True, "fail"),
+    ],
+)
+def test_in_8_bits_an_ir_is_nearer_to_the_original_than_to_what_a_mistake_makes(
+    noise: float, swapped: bool, status: str
+) -> None:
+    """Noise of 0.7 is more than half of what the mistake costs, and yet another thing."""
+    made, mistake = of_many(noise, swapped)
+    original: Any = type("Original", (), {"heads": DecodedHeads()})()
+    check = nearness_check(BASE, original, INT8, {"a": made}, [mistake])
+    assert (check.status, check.metric) == (status, "sum of errors / sum")
+    assert ("'swapped'" in check.reason) == (status != "pass")

@@ -25,6 +25,7 @@ from ssdconvert.cli.fetch import fetch_command
 from ssdconvert.cli.log import HANDLER, echo, echo_event, echo_json, log_to_stderr
 from ssdconvert.cli.options import color_wanted
 from ssdconvert.cli.package import package_command
+from ssdconvert.cli.quantize import quantize_command
 from ssdconvert.cli.recipes import list_command, schema_command, show_command
 from ssdconvert.cli.report import report_command
 from ssdconvert.cli.toolchain import toolchain_group
@@ -60,6 +61,7 @@ for command in (
     fetch_command,
     export_command,
     convert_command,
+    quantize_command,
     verify_command,
     check_command,
     package_command,

@@ -12,6 +12,7 @@ from ssdconvert.cli.fetch_progress import fetch_progress
 from ssdconvert.cli.options import (
     Settings,
     bake_option,
+    calibration_options,
     converter_option,
     device_option,
     fetch_options,
@@ -26,6 +27,7 @@ from ssdconvert.cli.options import (
     toolchain_option,
 )
 from ssdconvert.errors import RecipeError, SsdconvertError, WrongModel
+from ssdconvert.quantisation.options import AS_USUAL, CalibrationOptions
 
 if TYPE_CHECKING:
     from ssdconvert.build_result import BuildResult
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 @click.option("--profile", is_flag=True, help="Tell what each stage took: time, CPU time, memory.")
 @output_folder_option
 @precision_option
+@calibration_options
 @tail_option
 @converter_option
 @bake_option
@@ -198,6 +201,7 @@ def build_job(
     bake: str = "values",
     verify: bool = True,
     profile: bool = False,
+    calibration: CalibrationOptions = AS_USUAL,
 ) -> "Job":
     """Return what is built of a recipe, and how, as the command line asks for."""
     from ssdconvert.build_result import BuildOptions
@@ -230,6 +234,7 @@ def build_job(
         converter=converter,
         bake=bake,
         verify=verify,
+        calibration=calibration,
         profile=profile,
     )
     return Job(entry, options, until)

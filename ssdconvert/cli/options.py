@@ -11,6 +11,7 @@ import click
 
 from ssdconvert.cli.log import FORMATS, echo, echo_event, echo_json, set_log
 from ssdconvert.cli.mirror import checked_mirror
+from ssdconvert.quantisation.options import DEFAULT_DROP, DEFAULT_SAMPLES, PRESETS, CalibrationOptions
 
 TERMINAL, CHANNELS = ("auto", "always", "never"), ("rgb", "bgr")
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -232,6 +233,34 @@ bake_option = click.option(
     help="What is inside: order of channels, mean and scale; with image the resize too, of u8 pictures of any size "
     "(needs --converter openvino).",
 )
+
+
+def calibration_options(command: Command) -> Command:
+    """Add --calibration, --samples, --preset and --max-drop; the command gets them as `calibration`."""
+
+    @click.option(
+        "--calibration", "source", metavar="DIR|COCO.json",
+        help="Pictures to quantise on, with annotations where there are some.  [default: the recipe's]",
+    )  # fmt: skip
+    @click.option(
+        "--samples", type=click.IntRange(1), default=DEFAULT_SAMPLES, show_default=True,
+        help="How many of them; as many others measure what it costs.",
+    )  # fmt: skip
+    @click.option(
+        "--preset", type=click.Choice(PRESETS), default=PRESETS[0], show_default=True,
+        help="Of activations: mixed gives signed ones a zero point, performance none.",
+    )  # fmt: skip
+    @click.option(
+        "--max-drop", type=click.FloatRange(0, 100), metavar="POINTS",
+        help=f"How much lower mAP may be than in FP32; needs annotations.  [default: {DEFAULT_DROP}]",
+    )  # fmt: skip
+    @functools.wraps(command)
+    def wrapped(source: str | None, samples: int, preset: str, max_drop: float | None, **others: Any) -> Any:
+        return command(calibration=CalibrationOptions(source, samples, preset, max_drop), **others)
+
+    return wrapped  # type: ignore[return-value]
+
+
 device_option = click.option(
     "--device", "devices", multiple=True, help="OpenVINO device; repeatable.  [default: CPU]"
 )

@@ -111,7 +111,10 @@ def _candidate_line(name: str, checks: Sequence[Check]) -> str:
         worst = max(heads, key=lambda check: float("inf") if check.value is None else check.value)
         parts.append(f"heads {_with_limit(worst)}")
     for check in checks:
-        if check.level == "detections" and check.output in ("scores", "bboxes"):
+        if check.level == "accuracy" and check.status not in UNMEASURED:
+            parts.append(f"{check.output} {check.statistics['INT8']:.2f} of {check.statistics['FP32']:.2f}: "
+                         f"{check.value:.2f} points lower (limit {check.limit:g})")  # fmt: skip
+        elif check.level == "detections" and check.output in ("scores", "bboxes"):
             parts.append(f"{'IoU' if check.output == 'bboxes' else 'score'} {_with_limit(check)}")
         elif check.output == FILTER_COST:
             parts += [f"filter costs {check.metric} {_value(check)} (no limit)"] if check.value else []

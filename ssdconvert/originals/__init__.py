@@ -47,6 +47,16 @@ class Original:
     precision: str = "FP32"
     detects: bool = True
 
+    @property
+    def our_tensors(self) -> dict[str, HeadTensor]:
+        """The heads in what ssdconvert exports: by our names."""
+        return {name: HeadTensor(name) for name in self.heads.names}
+
+    @property
+    def tensors_in_ir(self) -> Mapping[str, HeadTensor]:
+        """The heads in an IR, which has those of the original where it keeps the original's end."""
+        return self.tensors if self.keeps_outputs and self.own is not None else self.our_tensors
+
     def heads_in(self, outputs: Mapping[str, NDArray[Any]]) -> Arrays:
         """Return the heads by our names from outputs of the original by its own."""
         return {ours: tensor.read(outputs[tensor.name]) for ours, tensor in self.tensors.items()}

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 from ssdconvert.trace import Trace, TracePoint
 
 Status = Literal["pass", "fail", "skipped", "inconclusive"]
-Level = Literal["heads", "detections", "control", "contract"]
+Level = Literal["heads", "detections", "control", "contract", "accuracy"]
 SCHEMA_VERSION = 1
 SIMULATED = "simulated"  # the hop of what is foreseen on a device that is not there: never a measurement
 SHIPPED = ("ir", "model")  # hops whose file is deployed: an IR of a build, a file that somebody gives

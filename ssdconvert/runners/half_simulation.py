@@ -24,7 +24,7 @@ from ssdconvert.errors import ConversionError
 from ssdconvert.ir_file import read_ir
 from ssdconvert.operation_names import name_apart
 from ssdconvert.runners import Arrays, stopped
-from ssdconvert.runners.openvino_core import first_line, new_core, operation_set
+from ssdconvert.runners.openvino_core import first_line, new_core, openvino_name, operation_set
 from ssdconvert.runners.openvino_runner import compiled
 
 LARGEST = 65504.0
@@ -76,9 +76,7 @@ class HalfSimulation:
     def __init__(
         self, path: Path, heads: Sequence[str], prepare: Callable[[Any], Any] = lambda model: None
     ) -> None:
-        import openvino
-
-        self.runtime = f"openvino {openvino.get_version().split('-')[0]}"
+        self.runtime = openvino_name()
         self.path, self.heads = path, tuple(heads)
         self.model = read_ir(path)
         prepare(self.model)

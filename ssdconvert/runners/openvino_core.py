@@ -61,6 +61,13 @@ def operation_set() -> Any:
     return importlib.import_module(f"{openvino.__name__}{'.runtime' if old else ''}.opset13")
 
 
+def openvino_name() -> str:
+    """Return name and version of the OpenVINO that runs here."""
+    import openvino
+
+    return f"openvino {openvino.get_version().split('-')[0]}"
+
+
 def first_line(error: Exception) -> str:
     """Return what an OpenVINO exception says, without file and line numbers of C++ and folders of this machine."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ssdconvert.errors import ConversionError
 from ssdconvert.native_paths import native_path
 from ssdconvert.runners import Arrays, stopped
-from ssdconvert.runners.openvino_core import first_line, new_core
+from ssdconvert.runners.openvino_core import first_line, new_core, openvino_name
 from ssdconvert.runners.openvino_devices import (
     PRECISION,
     SECTIONS,
@@ -41,9 +41,7 @@ class OpenvinoRunner:
         cut: bool = False,
         settings: Mapping[str, str] | None = None,
     ) -> None:
-        import openvino
-
-        self.runtime = f"openvino {openvino.get_version().split('-')[0]}"
+        self.runtime = openvino_name()
         self.path, self.device = path, device
         core = new_core()
         try:

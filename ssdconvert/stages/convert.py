@@ -4,19 +4,17 @@ The result is read back from the file, and its input, outputs and weight precisi
 against what was asked for: what a converter says it did is not evidence.
 """
 
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ssdconvert import openvino_converter
-from ssdconvert.errors import ConversionError
-from ssdconvert.ir_contract import Shapes, check_ir, check_ready_ir
+from ssdconvert.ir_contract import Shapes, check_ready_ir
 from ssdconvert.ir_description import describe
 from ssdconvert.ir_graph import suppression_of
+from ssdconvert.ir_writing import put_ir, write_ir
 from ssdconvert.model_optimizer import conversion_arguments, from_caffe, from_onnx
-from ssdconvert.native_paths import native_path
 from ssdconvert.older_operations import use_older_operations
 from ssdconvert.originals import Original
 from ssdconvert.originals.fit import refuse_other_rule
@@ -26,7 +24,6 @@ from ssdconvert.recipe_source import IrSource, caffe_pair
 from ssdconvert.temporary_folders import temporary_folder_beside
 
 Paths = Mapping[str, Path]
-ROOM = 1 << 20  # bytes: a disk on which a file was cut has less
 
 
 def convert(
@@ -102,7 +99,7 @@ def adopt(recipe: Recipe, files: Paths, targets: Paths) -> str:
             temporary = folder / target.name
             shutil.copyfile(xml, temporary)
             shutil.copyfile(weights, temporary.with_suffix(".bin"))
-            _put(temporary, target)
+            put_ir(temporary, target)
     return f"{', '.join(targets)}; nothing to convert, the published files as they are"
 
 
@@ -117,42 +114,18 @@ def _write(
     bake: str = "values",
 ) -> str:
     """Write a model in each precision, checked; one without a form ends in `heads`."""
-    import openvino
-
     use_older_operations(model)
     maker = openvino_converter.made_by(converter)
     sizes = []
     for precision, target in targets.items():
         describe(model, recipe, precision, sources, maker, bake)
-        with temporary_folder_beside(target.parent) as folder:
-            temporary = folder / target.name
-            try:
-                with native_path(temporary) as path:
-                    openvino.save_model(_compressed(model, precision), path, compress_to_fp16=False)
-                check_ir(recipe, precision, temporary, form, heads or {}, bake)
-            except (ConversionError, RuntimeError):
-                _refuse_full_disk(folder)
-                raise
-            _put(temporary, target)
+        write_ir(_compressed(model, precision), recipe, precision, target, form, heads, bake)
         sizes.append(f"{precision} {target.with_suffix('.bin').stat().st_size / 1e6:.1f} MB")
     spec = recipe.input
     told = f"{', '.join(sizes)}; input {spec.color.converted} 0..255 {spec.shape[3]}x{spec.shape[2]}"
     if bake == "image":
         told = f"{', '.join(sizes)}; input {spec.color.converted} u8 pictures of any size"
     return told if converter == "mo" else f"{told}; by {maker}"
-
-
-def _refuse_full_disk(folder: Path) -> None:
-    """Raise OSError where little more can be written: OpenVINO leaves a cut file then, and does not say so."""
-    (folder / "room").write_bytes(bytes(ROOM))
-
-
-def _put(temporary: Path, target: Path) -> None:
-    """Move a pair of files to its place; an .xml is never beside weights that are not its own."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.unlink(missing_ok=True)
-    os.replace(temporary.with_suffix(".bin"), target.with_suffix(".bin"))
-    os.replace(temporary, target)
 
 
 def _compressed(model: Any, precision: str) -> Any:

@@ -102,9 +102,9 @@ def _controls(
     mistakes = mistakes_of(recipe, original, [(reference.sample, reference.heads) for reference in seen])
     yield from control_checks(original, mistakes, limits)
     for one in found:
-        if one.distances and one.candidate.rounded:
+        if one.heads and one.candidate.rounded:
             between = limits_between(recipe, *one.candidate.precisions, original.precision)
-            yield nearness_check(one.base, original, between, one.distances, mistakes)
+            yield nearness_check(one.base, original, between, one.heads, mistakes)
 
 
 def _look_at_the_original(

@@ -67,9 +67,9 @@ def test_to_the_letter(show: Any, golden: str, kind: str, changes: Any) -> None:
 @pytest.mark.parametrize(
     ("kind", "changes", "original", "converted"),
     [
-        ("onnx", {}, "ONNX", "OpenVINO IR FP32, FP16"),
+        ("onnx", {}, "ONNX", "OpenVINO IR FP32, FP16, INT8"),
         ("onnx", {"precisions": ["INT8"]}, "ONNX, quantised", "OpenVINO IR INT8"),
-        ("caffe", {}, "Caffe", "OpenVINO IR FP32, FP16"),
+        ("caffe", {}, "Caffe", "OpenVINO IR FP32, FP16, INT8"),
         ("ir", {}, "OpenVINO IR", "OpenVINO IR FP32, FP16, INT8, as published"),
     ],
 )
