@@ -37,7 +37,7 @@ class GateLimits:
 DEFAULT_LIMITS = {
     "FP32": GateLimits(1e-4, 1e-4, 0.999),
     "FP16": GateLimits(3e-2, 3e-2, 0.92),
-    "INT8": GateLimits(0.2, 3e-2, 0.8, boxes=7e-3, share=0.9),
+    "INT8": GateLimits(0.2, 6e-2, 0.8, boxes=7e-3, share=0.9),
 }
 
 

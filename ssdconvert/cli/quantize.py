@@ -18,6 +18,7 @@ from ssdconvert.cli.options import (
     stand_in_option,
     tail_option,
 )
+from ssdconvert.errors import RecipeError
 
 if TYPE_CHECKING:
     from ssdconvert.catalog import Catalog
@@ -43,8 +44,15 @@ def quantize_command(name: str, catalog: "Catalog", settings: Settings, **option
     """
     from ssdconvert.cli.render import build_text
     from ssdconvert.cli.step_summary import append_to_step_summary
+    from ssdconvert.recipe_source import IrSource
 
     entry = catalog.find(name)
+    if isinstance(entry.recipe.source, IrSource):
+        raise RecipeError(
+            f"{entry.recipe.name} is a ready IR, which is taken as it is and never quantised",
+            hint="`ssdconvert build --precision INT8` takes the INT8 that is published, if there is one",
+            stage="quantize",
+        )
     precisions = tuple(dict.fromkeys((*entry.recipe.precisions, "INT8")))
     result = run_recipe(entry, settings, precisions=precisions, **options)
     settings.result(build_text(result), result.to_json())

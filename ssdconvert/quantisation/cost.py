@@ -15,7 +15,7 @@ COST = f"{PRIVATE}/quantisation.json"
 class Cost:
     """How much lower `metric` is than that of the FP32 IR, both as fractions, and how far it may be.
 
-    Both ran on `pictures` in `runtime`; `samples` others, or the same, were calibrated on. `left_in_float` are the
+    Both ran on `pictures` in `runtime`; `samples` others, or the same, were calibrated on, as `scheme` says. `left_in_float` are the
     layers that were not quantised. `sha256` are the digests of the IR's .xml and .bin.
     """
 
@@ -25,7 +25,7 @@ class Cost:
     limit: float
     pictures: int
     samples: int
-    preset: str
+    scheme: str
     left_in_float: tuple[str, ...]
     runtime: str
     sha256: tuple[str, str]

@@ -1,16 +1,16 @@
 """Quantize: the FP32 IR in 8 bits, and what that costs, measured on the file that was written.
 
-First everything up to the heads is quantised. Where that costs more than it may, the layers that cost most are left in
-floating point, by NNCF's ignored scope: two of them, then twice as many each time. Should half of them not be enough,
-what cost least is written, and the gate rejects it.
+First everything up to the heads is quantised. Where that costs more than it may, biases are corrected as well; then the
+layers that cost most are left in floating point, by NNCF's ignored scope: two of them, then twice as many each time.
+Should half of them not be enough, what cost least is written, and the gate rejects it.
 
 NNCF's own accuracy control ranks layers by the metric, on few pictures, and reverts one at a time: on ssd-demo it was
-at it for eight minutes where this takes one.
+at it for eight minutes and more.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from ssdconvert.quantisation.cost import Cost, digests_of
 from ssdconvert.quantisation.criteria import Criterion, Found, criterion_for
 from ssdconvert.quantisation.heads_model import up_to_heads, with_the_rest
 from ssdconvert.quantisation.options import CalibrationOptions
-from ssdconvert.quantisation.post_training import left_in_float, quantised
+from ssdconvert.quantisation.post_training import Scheme, left_in_float, quantised
 from ssdconvert.quantisation.sensitivity import most_costly_first
 from ssdconvert.recipe import Recipe
 from ssdconvert.runners.openvino_core import openvino_name
@@ -71,11 +71,12 @@ def quantize(
     run = _Quantisation(recipe, original, source, pictures, options, sources, tail, made_by, bake)
     with temporary_folder_beside(target.parent) as folder:
         kept: tuple[Path, Cost] | None = None
-        for number, in_float in enumerate(run.left_out()):
+        for number, scheme in enumerate(run.schemes()):
             attempt = folder / str(number) / target.name
-            run.write(run.quantised(in_float), attempt)
-            latest = run.cost(attempt)
-            log.debug("%d layers left in FP32: %s", len(in_float), latest.told)
+            run.write(run.quantised(scheme), attempt)
+            latest = run.cost(attempt, scheme)
+            if not latest.kept:
+                log.warning("%s", latest.told)
             if kept is None or latest.kept or latest.drop < kept[1].drop:
                 kept = attempt, latest
             if latest.kept:
@@ -124,22 +125,23 @@ class _Quantisation:
     def criterion(self) -> Criterion:
         return criterion_for(self.recipe, self.pictures, self.options.limit, self.reference)
 
-    def left_out(self) -> Iterator[list[str]]:
-        """Yield the layers to leave in floating point, none first, then twice as many each time."""
+    def schemes(self) -> Iterator[Scheme]:
+        """Yield ways to quantise, each of which keeps more than the one before and takes longer."""
         _ = self.criterion  # it refuses pictures that tell nothing, before any work
-        yield []
+        yield Scheme()
+        corrected = Scheme(bias_correction=True)
+        yield corrected
         inputs = [self.fed(index) for index in range(min(RANKING_PICTURES, len(self.pictures.calibrated)))]
-        log.info("8 bits cost too much: layers are ranked, and those that cost most go back to FP32")
-        ranked = most_costly_first(self.quantised([]), up_to_heads(self.model, self.heads), inputs)
+        ranked = most_costly_first(self.quantised(corrected), up_to_heads(self.model, self.heads), inputs)
         count = FIRST_LEFT_OUT
         while count <= len(ranked) * MOST_LEFT_OUT:
-            yield ranked[:count]
+            yield replace(corrected, in_float=tuple(ranked[:count]))
             count *= 2
 
-    def quantised(self, in_float: Sequence[str]) -> Any:
+    def quantised(self, scheme: Scheme) -> Any:
         """Return the network up to its heads in 8 bits."""
         heads = up_to_heads(self.model, self.heads)
-        return quantised(heads, self.fed, len(self.pictures.calibrated), self.options.preset, in_float)
+        return quantised(heads, self.fed, len(self.pictures.calibrated), self.options.preset, scheme)
 
     def fed(self, index: int) -> NDArray[Any]:
         """Return a calibration picture as the IR takes it."""
@@ -178,7 +180,7 @@ class _Quantisation:
         shapes = self.original.head_shapes(self.recipe.classes)
         write_ir(whole, self.recipe, PRECISION, target, form, shapes, self.bake)
 
-    def cost(self, xml: Path) -> Cost:
+    def cost(self, xml: Path, scheme: Scheme) -> Cost:
         """Measure an IR against the one in floating point."""
         return Cost(
             self.criterion.metric,
@@ -187,7 +189,7 @@ class _Quantisation:
             self.criterion.limit,
             len(self.pictures.measured),
             len(self.pictures.calibrated),
-            self.options.preset,
+            f"{self.options.preset}, {scheme.told}",
             tuple(left_in_float(read_ir(xml))),
             openvino_name(),
             digests_of(xml),

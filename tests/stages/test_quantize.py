@@ -83,7 +83,7 @@ def test_the_network_is_quantised_and_what_follows_it_is_not(
     assert quantised
     assert behind <= {"Convolution", "GroupConvolution", "Add", "Concat", "MaxPool"}
     assert cost.sha256 == digests_of(tmp_path / "INT8" / "tiny.xml")
-    assert (cost.reference, cost.pictures, cost.samples, cost.preset) == (1.0, 8, 8, "mixed")
+    assert (cost.reference, cost.pictures, cost.samples, cost.scheme) == (1.0, 8, 8, "mixed, plain")
     assert {path.name for path in tmp_path.rglob("*")} == {"INT8", "tiny.xml", "tiny.bin"}
 
 
