@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ssdconvert.deployed import Feeding
-from ssdconvert.detector import open_detector
+from ssdconvert.detector import Detector, open_detector
 from ssdconvert.label_files import LabelList
 from ssdconvert.pictures import read_picture
 from ssdconvert.sample_log import NOTICE, opening_lines, result_lines
@@ -26,12 +26,10 @@ MODELS = (
 THREE = {"bboxes": np.tile(np.float32([0, 0, 1, 1]), (1, 3, 1)), "labels": np.array([[1, 2, 3]])}
 
 
-def found_by_the_sample(model: Path, picture: Path) -> list[str]:
-    """Return what the sample logs from the picture on, up to what it found."""
+def found_by_the_sample(compiled: Any, picture: Path) -> list[str]:
+    """Return what the sample logs of a compiled model from the picture on, up to what it found."""
     import cv2
-    import openvino
 
-    compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     net_h, net_w = compiled.input().shape[2:]
     original = cv2.imread(str(picture))
     image = original.copy()
@@ -70,8 +68,7 @@ def found_by_the_sample(model: Path, picture: Path) -> list[str]:
     return lines
 
 
-def ours(model: Path, picture: Path) -> list[str]:
-    detector = open_detector(model)
+def ours(detector: Detector, picture: Path) -> list[str]:
     pixels = read_picture(picture)
     size = pixels.shape[0], pixels.shape[1]
     return result_lines(
@@ -81,14 +78,18 @@ def ours(model: Path, picture: Path) -> list[str]:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_intels_models_log_what_the_sample_logged(mirror: Path, name: str) -> None:
+    import openvino
+
     pictures = sorted((SHARED / "images").rglob("*.jpg"))
     if not pictures:
         pytest.skip("../shared/images is not there: photographs are needed")
     model = mirror / name / "FP16" / f"{name}.xml"
+    detector = open_detector(model)
+    compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     found = 0
     for picture in pictures:
-        *lines, created, notice, empty = ours(model, picture)
-        assert lines == found_by_the_sample(model, picture)
+        *lines, created, notice, empty = ours(detector, picture)
+        assert lines == found_by_the_sample(compiled, picture)
         assert (created, notice, empty) == ("[ INFO ] Image out.bmp created!", f"[ INFO ] {NOTICE}", "")
         found += sum("Found: label" in line for line in lines)
     assert found >= {"person-vehicle-bike-detection-2004": 2}.get(name, 5)
@@ -120,7 +121,8 @@ def test_golden_lines(mirror: Path, name: str, picture: str) -> None:
     path = SHARED / "images" / picture
     if not path.is_file():
         pytest.skip("../shared/images is not there: photographs are needed")
-    lines = [line.replace(str(path), "P") for line in ours(mirror / name / "FP16" / f"{name}.xml", path)]
+    detector = open_detector(mirror / name / "FP16" / f"{name}.xml")
+    lines = [line.replace(str(path), "P") for line in ours(detector, path)]
     assert lines == [*GOLDEN[name, picture], "[ INFO ] Image out.bmp created!", f"[ INFO ] {NOTICE}", ""]
 
 
