@@ -5,7 +5,7 @@ import os
 import pickle
 import shutil
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -216,10 +216,14 @@ def test_a_wrong_model(run: Callable[..., Any], demo: Path, monkeypatch: pytest.
     assert ended.out.startswith("ssd-demo: fail")
 
 
-def test_a_wrong_model_in_json(run: Callable[..., Any], demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.rmtree(demo)
+def test_a_wrong_model_in_json(
+    run: Callable[..., Any],
+    own_nms: Mapping[str, Any],
+    recipe_file: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("ssdconvert.stages.convert.conversion_arguments", lambda recipe: {})
-    ended = run("build", "ssd-demo", "--json")
+    ended = run("build", recipe_file(own_nms), "--mirror", "mirror", "--json")
     assert (ended.code, ended.document["verdict"]) == (1, "fail")
 
 

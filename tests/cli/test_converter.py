@@ -27,7 +27,7 @@ def test_a_build_passes_and_repeats(
     assert (ended.code, ended.document["verdict"]) == (0, "pass"), ended.err
     convert = next(stage for stage in ended.document["stages"] if stage["name"] == "convert")
     assert "by openvino.convert_model 2026.4.1" in convert["summary"]
-    assert run("build", recipe, *options, "--output", "b").code == 0
+    assert run("convert", recipe, *options, "--output", "b").code == 0
     for path in ("FP32/own-nms.xml", "FP32/own-nms.bin", "FP16/own-nms.xml", "FP16/own-nms.bin"):
         assert (tmp_path / "a" / path).read_bytes() == (tmp_path / "b" / path).read_bytes()
     manifest = json.loads((tmp_path / "a" / "manifest.json").read_text("utf-8"))

@@ -312,8 +312,8 @@ def test_a_full_stdout(tmp_path: Path, option: str) -> None:
         assert ssdconvert("list", option, stdout=both, stderr=both, capture_output=False).returncode == 2
 
 
-@pytest.mark.parametrize("mask", [0o077, 0o000])
-def test_files_have_the_modes_that_the_umask_says(built: Path, tmp_path: Path, mask: int) -> None:
+def test_files_have_the_modes_that_the_umask_says(built: Path, tmp_path: Path) -> None:
+    mask = 0o042  # gives no mode that a program would choose by itself
     demo = tmp_path / "build"
     ended = ssdconvert("convert", "ssd-demo", "--output", demo, "--cache", built / "cache", umask=mask)
     assert ended.returncode == 0, ended.stderr

@@ -99,10 +99,12 @@ def test_a_build_in_another_openvino(
 
 
 def test_myriad_without_its_toolchain(run: Callable[..., Any], demo: Path) -> None:
-    ended = run("verify", "ssd-demo", "--device", "CPU", "--device", "MYRIAD", "--json")
+    ended = run("verify", "ssd-demo", "--device", "CPU", "--device", "MYRIAD")
     assert ended.code == 0
+    assert "the toolchain myriad is not installed" in ended.out
     assert "myriad    skipped  the toolchain myriad is not there" in ended.err
-    (told,) = [check for check in ended.document["checks"] if check["device"] == "MYRIAD"
+    report = json.loads((demo / "report.json").read_text("utf-8"))
+    (told,) = [check for check in report["checks"] if check["device"] == "MYRIAD"
                and check["precision"] == "FP16"]  # fmt: skip
     assert told["status"] == "skipped"
     assert told["reason"].startswith("the toolchain myriad is not installed")
@@ -124,7 +126,7 @@ def test_myriad_without_a_stick(run: Callable[..., Any], demo: Path, installed: 
     ended = run("verify", "ssd-demo", "--require-device", "MYRIAD")
     assert ended.code == 5
     assert "not run on a device" in ended.err
-    assert run("build", "ssd-demo").code == 0
+    assert run("build", "ssd-demo", "--no-verify").code == 0
     assert not (demo / "MYRIAD" / "ssd-demo.xml").exists()  # not asked for any more
 
 
