@@ -13,8 +13,17 @@ from ssdconvert.catalog import Catalog
 
 LARGEST_FAST_INPUT = 700 * 700  # pixels; above it a build takes minutes
 
-# half a minute to two each: ssdlite320-mobilenet-v3 stands for torchvision's, tests/sabotage converts the Caffe one
-ALSO_SLOW = ("mobilenet-ssd", "ssd300-resnet50", "ssd300-resnet50-hub", "ssd300-vgg16")
+# ssdlite320-mobilenet-v3 stands for torchvision's, ultraface-rfb-320 for its slim twins; tests/sabotage and
+# tests/originals build of Caffe
+ALSO_SLOW = (
+    "mobilenet-ssd",
+    "ssd300-resnet50",
+    "ssd300-resnet50-hub",
+    "ssd300-vgg16",
+    "ultraface-rfb-320-caffe",
+    "ultraface-slim-320",
+    "ultraface-slim-320-onnx",
+)
 
 RECIPES = {entry.recipe.name: entry.recipe for entry in Catalog().all_entries()}
 

@@ -17,7 +17,7 @@ def test_the_pages_recipe_builds_from_seeded_weights(run: Callable[..., Any]) ->
     found = re.search(r"```yaml\n(schema.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
     assert found
     Path(f"{NAME}.yaml").write_text(found.group(1), "utf-8")
-    ended = run("build", f"{NAME}.yaml", "--stand-in", "--offline", "--json")
+    ended = run("build", f"{NAME}.yaml", "--stand-in", "--offline", "--precision", "FP32", "--json")
     assert ended.code == 0, ended.err
     assert ended.document["verdict"] == "pass"
     load = next(stage for stage in ended.document["stages"] if stage["name"] == "load")

@@ -80,8 +80,8 @@ def test_what_devices_are_told_is_in_the_report_and_makes_the_gate_run_again(
 ) -> None:
     settings = tmp_path / "settings.json"
     settings.write_text('{"CPU": {"NUM_STREAMS": "2"}, "MYRIAD": {"X": "1"}}', "utf-8")
-    devices = ("--device", "CPU", "--device", "AUTO:CPU")
-    ended = run("build", "ssd-demo", "-c", settings, "-c", "INFERENCE_NUM_THREADS=1", *devices, "--json")
+    options = ("--device", "CPU", "--device", "AUTO:CPU", "--precision", "FP32", "--json")
+    ended = run("build", "ssd-demo", "-c", settings, "-c", "INFERENCE_NUM_THREADS=1", *options)
     assert ended.code == 0
     told = {
         "CPU": {"NUM_STREAMS": "2", "INFERENCE_NUM_THREADS": "1"},
@@ -91,7 +91,7 @@ def test_what_devices_are_told_is_in_the_report_and_makes_the_gate_run_again(
     assert (report["settings"], report["extensions"]) == (told, [])
     assert json.loads((demo / "manifest.json").read_text("utf-8"))["stages"]["verify"]["settings"] == told
     assert "NUM_STREAMS=2, INFERENCE_NUM_THREADS=1" in (demo / "report.html").read_text("utf-8")
-    again = run("build", "ssd-demo", "-c", "INFERENCE_NUM_THREADS=2", *devices, "--json").document
+    again = run("build", "ssd-demo", "-c", "INFERENCE_NUM_THREADS=2", *options).document
     (stage,) = [stage for stage in again["stages"] if stage["name"] == "verify"]
     assert stage["status"] == "done"
     assert "settings changed" in stage["reason"]

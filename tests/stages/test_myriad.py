@@ -131,6 +131,7 @@ def test_a_graph_that_model_optimizer_refuses(tiny: Any, tmp_path: Path) -> None
         judge(tiny, tmp_path, ("MYRIAD",))
 
 
+@pytest.mark.slow
 def test_a_rule_that_clips_and_takes_every_candidate(tiny: Any, tiny_recipe: Any, tmp_path: Path) -> None:
     recipe = tiny_recipe(detections__clip=True, detections__per_class=100_000)
     original = load(recipe, {"tiny.pth": tiny.checkpoint})
