@@ -126,7 +126,11 @@ def _free_place(
     for x, y in inside:
         x, y = min(max(0.0, x), max(0.0, most[0])), min(max(0.0, y), max(0.0, most[1]))
         places.append((x, y, x + width, y + height))
-    hidden = [max((_shared(other, place) for other in taken), default=0.0) for place in places]
+    hidden: list[float] = []
+    for place in places:
+        hidden.append(max((_shared(other, place) for other in taken), default=0.0))
+        if not hidden[-1]:
+            return place
     least = min(hidden)
     return places[hidden.index(least)] if least <= MOST_HIDDEN else None
 
