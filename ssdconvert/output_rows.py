@@ -63,12 +63,13 @@ class Reading:
     """How a model's outputs are read.
 
     `told` says it in words. `read` returns the rows of each picture of a batch. `in_pixels`: boxes are in
-    pixels of the input unless a recipe says otherwise.
+    pixels of the input unless a recipe says otherwise. `ends_in`: detections, or heads that are suppressed here.
     """
 
     told: str
     read: Callable[[Arrays], list[Rows]]
     in_pixels: bool = False
+    ends_in: str = "detections"
 
 
 def reading_of(facts: ModelFacts, batch: int, raw: RawHeads | None = None) -> Reading:
@@ -79,7 +80,7 @@ def reading_of(facts: ModelFacts, batch: int, raw: RawHeads | None = None) -> Re
     ports = {port.name: port for port in facts.outputs}
     if raw is not None:
         told = f"raw heads {ports[raw.scores]} and {ports[raw.boxes]}, suppressed by the recipe's rule"
-        return Reading(told, lambda outputs: _of_heads(outputs, raw))
+        return Reading(told, lambda outputs: _of_heads(outputs, raw), ends_in="heads")
     if set(OUTPUTS) <= set(ports) and _fits(ports["bboxes"], (2, 3), 4):
         told = f"{', '.join(str(ports[name]) for name in OUTPUTS)}: corners in 0..1 of the input"
         return Reading(told, _of_three)

@@ -16,6 +16,7 @@ from typing import NoReturn
 import click
 
 from ssdconvert import __version__
+from ssdconvert.cli.bench import bench_command
 from ssdconvert.cli.build import build_command, convert_command, export_command
 from ssdconvert.cli.cache import cache_group
 from ssdconvert.cli.check import check_command
@@ -66,6 +67,7 @@ for command in (
     check_command,
     package_command,
     detect_command,
+    bench_command,
     report_command,
     doctor_command,
     toolchain_group,

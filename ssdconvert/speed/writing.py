@@ -1,0 +1,26 @@
+"""Writes a comparison of speeds: bench.json for programs, bench.md for people."""
+
+from pathlib import Path
+
+from ssdconvert.errors import RecipeError
+from ssdconvert.plain_text import plain
+from ssdconvert.speed.markdown import to_markdown
+from ssdconvert.speed.result import Comparison
+from ssdconvert.workspace import write_json, written_atomically
+
+
+def write(comparison: Comparison, folder: Path) -> tuple[Path, Path]:
+    """Write both files into a folder, and return their paths; RecipeError where it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecipeError(
+            f"the folder {folder} cannot be made: {error.strerror}",
+            hint="give another one with --output",
+            stage="output",
+        ) from error
+    document, page = folder / "bench.json", folder / "bench.md"
+    write_json(document, comparison.to_json())
+    with written_atomically(page) as temporary:
+        temporary.write_text(plain(to_markdown(comparison)), "utf-8")
+    return document, page
