@@ -9,7 +9,7 @@ import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ssdconvert.errors import RecipeError, SsdconvertError
 from ssdconvert.speed.engines import Block, Contender, Engine, refuse_no_numbers
@@ -20,6 +20,15 @@ from ssdconvert.speed.surroundings import LoadMeter, surroundings, warnings_of
 SECONDS, ROUNDS = 10.0, 10
 FEWEST_ROUNDS = 6  # for an interval of 95 %
 PAUSE = 0.05  # seconds: threads of the engine before spin on the cores a while before they sleep
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What an engine did in its turn, and the seconds of CPU time that this process took meanwhile."""
+
+    block: Block
+    cpu_seconds: float
+
 
 OnRound = Callable[[int, int], None]
 
@@ -49,9 +58,9 @@ def compare(
     slowest = max(_warm_up(contender, engine) for contender, engine in opened)
     turns = max(min(rounds, FEWEST_ROUNDS), min(rounds, int(seconds / slowest)))
     meter = LoadMeter()
-    blocks = _blocks([engine for _, engine in opened], seconds / turns, turns, on_round)
+    measured = _turns([engine for _, engine in opened], seconds / turns, turns, on_round)
     around = surroundings(meter)
-    rows = [_row(contender, engine, own) for (contender, engine), own in zip(opened, blocks, strict=True)]
+    rows = [_row(contender, engine, own) for (contender, engine), own in zip(opened, measured, strict=True)]
     first = rows[0]
     references = [first.name, *(row.name for row in rows[1:] if row.engine != first.engine)]
     return Comparison(
@@ -98,9 +107,9 @@ def _warm_up(contender: Contender, engine: Engine) -> float:
     return time.perf_counter() - started
 
 
-def _blocks(engines: Sequence[Engine], seconds: float, rounds: int, on_round: OnRound) -> list[list[Block]]:
+def _turns(engines: Sequence[Engine], seconds: float, rounds: int, on_round: OnRound) -> list[list[Turn]]:
     """Return the turns of each engine; after others' turns each runs once before its own is timed."""
-    blocks: list[list[Block]] = [[] for _ in engines]
+    turns: list[list[Turn]] = [[] for _ in engines]
     for number in range(rounds):
         on_round(number, rounds)
         for place in range(len(engines)):
@@ -108,9 +117,11 @@ def _blocks(engines: Sequence[Engine], seconds: float, rounds: int, on_round: On
             time.sleep(PAUSE)
             engines[index].once()
             with _no_collection():
-                blocks[index].append(engines[index].block(seconds))
+                used = time.process_time()
+                block = engines[index].block(seconds)
+                turns[index].append(Turn(block, time.process_time() - used))
     on_round(rounds, rounds)
-    return blocks
+    return turns
 
 
 @contextmanager
@@ -126,21 +137,22 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _row(contender: Contender, engine: Engine, blocks: Sequence[Block]) -> Row:
-    taken = [one for block in blocks for one in block.milliseconds]
-    pictures = len(taken) * engine.told.batch
-    rounds = [
-        Round(
-            latency_of(block.milliseconds).median, len(block.milliseconds) * engine.told.batch / block.seconds
-        )
-        for block in blocks
-    ]
+def _row(contender: Contender, engine: Engine, turns: Sequence[Turn]) -> Row:
     told = engine.told
+    taken = [one for turn in turns for one in turn.block.milliseconds]
+    seconds = sum(turn.block.seconds for turn in turns)
+    used = sum(turn.cpu_seconds for turn in turns)
     return Row(
         contender.name, contender.engine, told.runtime, contender.precision, contender.device, told.executed_on,
         told.execution_precision, told.work, told.threads, told.requests, len(taken), latency_of(taken),
-        pictures / sum(block.seconds for block in blocks), tuple(rounds),
+        len(taken) * told.batch / seconds, used * 1000 / len(taken), tuple(_round(turn, told.batch) for turn in turns),
     )  # fmt: skip
+
+
+def _round(turn: Turn, batch: int) -> Round:
+    taken = turn.block.milliseconds
+    rate, used = len(taken) * batch / turn.block.seconds, turn.cpu_seconds * 1000 / len(taken)
+    return Round(latency_of(taken).median, rate, used)
 
 
 def _with_ratios(row: Row, rows: Sequence[Row], references: Sequence[str], hint: Hint) -> Row:

@@ -37,67 +37,65 @@ class OpenvinoEngine:
         self.path, self.device = detector.model.facts.path, device
         refuse_fallback(device, detector.queue.executed_on)
         self.names = [any_name_of(port) for port in compiled.outputs]
-        self.hint = hint
-        # 0: as many as the device wants
-        self.queue = openvino.AsyncInferQueue(compiled, 1 if hint == "latency" else 0)
+        # 0: as many requests as the device wants
+        self.queue = None if hint == "latency" else openvino.AsyncInferQueue(compiled, 0)
+        self.request = compiled.create_infer_request()
         self.told = Told(
             f"openvino {openvino.get_version().split('-')[0]}",
             detector.queue.executed_on,
             precision_of(compiled),
             detector.model.reading.ends_in,
             property_of(compiled, "INFERENCE_NUM_THREADS", None),
-            len(self.queue),
+            1 if self.queue is None else len(self.queue),
             detector.model.batch,
         )
         self.feed = feed  # the requests read it where it is, and do not hold it
         tensor = openvino.Tensor(feed, shared_memory=True)
-        for request in self.queue:
+        for request in (self.request, *(self.queue or ())):
             request.set_input_tensor(tensor)
 
     def once(self) -> Arrays:
         """Run one inference; ConversionError where OpenVINO fails."""
         try:
-            # by the queue itself: it would take one that is started beside it for idle twice
-            request = self.queue[self.queue.get_idle_request_id()]
-            self.queue.start_async()
-            self.queue.wait_all()
+            self.request.start_async()
+            self.request.wait()
         except RuntimeError as error:
             raise self._stopped(error) from error
-        tensors = request.output_tensors
+        tensors = self.request.output_tensors
         return {name: np.array(tensor.data) for name, tensor in zip(self.names, tensors, strict=True)}
 
     def block(self, seconds: float) -> Block:
         """Run for so many seconds, at least one inference a request; ConversionError where OpenVINO fails."""
         try:
-            return self._in_turn(seconds) if self.hint == "latency" else self._at_once(seconds)
+            return self._in_turn(seconds) if self.queue is None else self._at_once(self.queue, seconds)
         except RuntimeError as error:
             raise self._stopped(error) from error
 
     def _in_turn(self, seconds: float) -> Block:
-        queue, taken = self.queue, list[float]()
+        request, taken = self.request, list[float]()
 
         def run() -> None:
-            queue.start_async()
-            queue.wait_all()
+            request.start_async()
+            request.wait()
 
         started = time.perf_counter()
         timed_calls(run, started + seconds, taken)
         return Block(tuple(taken), time.perf_counter() - started)
 
-    def _at_once(self, seconds: float) -> Block:
+    def _at_once(self, queue: Any, seconds: float) -> Block:
         """Keep every request busy, and ask each for its latency before it starts again."""
         taken, running, count = list[float](), set[int](), 0
         started = time.perf_counter()
         while time.perf_counter() - started < seconds or count < self.told.requests:
-            idle = self.queue.get_idle_request_id()
+            idle = queue.get_idle_request_id()
             if idle in running:
-                taken.append(self.queue[idle].latency)
+                taken.append(queue[idle].latency)
             running.add(idle)
-            self.queue.start_async()
+            queue.start_async()
             count += 1
-        self.queue.wait_all()
+        queue.wait_all()
         elapsed = time.perf_counter() - started
-        taken += [self.queue[index].latency for index in running]
+        taken += [queue[index].latency for index in running]
         return Block(tuple(taken), elapsed)
 
     def _stopped(self, error: Exception) -> ConversionError:

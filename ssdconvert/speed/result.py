@@ -46,18 +46,20 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Round:
-    """One turn of a contender: the median latency in milliseconds, and pictures a second."""
+    """One turn of a contender: the median latency in milliseconds, pictures a second, CPU time an inference."""
 
     milliseconds: float
     pictures_per_second: float
+    cpu_milliseconds: float
 
 
 @dataclass(frozen=True)
 class Row:
     """One contender. `work` is what an inference of it ends in: detections, or raw heads.
 
-    `threads` is None where the device does not tell; `requests` run at once. `ratios` are those to other rows by
-    latency, with the hint `throughput` by pictures a second.
+    `threads` is None where the device does not tell; `requests` run at once. `cpu_milliseconds` is the time of all
+    cores together that an inference took from this process, what threads spin while they wait included. `ratios` are
+    those to other rows by latency, with the hint `throughput` by pictures a second.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Row:
     inferences: int
     latency: Latency
     pictures_per_second: float
+    cpu_milliseconds: float
     rounds: tuple[Round, ...]
     ratios: tuple[Ratio, ...] = ()
 

@@ -5,21 +5,22 @@ from collections.abc import Sequence
 from ssdconvert.speed.result import Comparison, Ratio, Row
 from ssdconvert.speed.spread import WANTED
 
-TITLES = ("min", "mean", "median", "p90", "p95", "p99", "pictures/s")
+TITLES = ("min", "mean", "median", "p90", "p95", "p99", "CPU", "pictures/s")
 NOT_TOLD = "-"
 
 Table = list[list[str]]
 
 
 def times_table(comparison: Comparison) -> Table:
-    """Return a line of titles, and one for each row: milliseconds, then pictures a second."""
+    """Return a line of titles, and one for each row: milliseconds, the last of them of CPU time; pictures a second."""
     return [["", *TITLES], *([row.name, *_times(row)] for row in comparison.rows)]
 
 
 def _times(row: Row) -> list[str]:
     latency = row.latency
-    told = (latency.minimum, latency.mean, latency.median, latency.p90, latency.p95, latency.p99)
-    return [*(NOT_TOLD if one is None else number(one) for one in told), number(row.pictures_per_second)]
+    told = [latency.minimum, latency.mean, latency.median, latency.p90, latency.p95, latency.p99]
+    told += [row.cpu_milliseconds, row.pictures_per_second]
+    return [NOT_TOLD if one is None else number(one) for one in told]
 
 
 def ratios_table(comparison: Comparison) -> Table:

@@ -38,6 +38,7 @@ def test_a_build_beside_onnx_runtime_and_its_original(
         latency = row["latency"]
         assert 0 < latency["minimum"] <= latency["median"] <= latency["maximum"]
         assert row["pictures_per_second"] == pytest.approx(1000 / latency["mean"], rel=0.2)
+        assert 0 < row["cpu_milliseconds"] < 3 * latency["mean"]
         assert {ratio["to"] for ratio in row["ratios"]} == {*document["references"]} - {row["name"]}
     assert [row["work"] for row in document["rows"]] == ["detections"] * 4 + ["heads"]
     page = (tmp_path / "out" / "bench.md").read_text("utf-8")
@@ -53,8 +54,8 @@ def test_the_text_has_times_and_ratios(run: Callable[..., Any], demo: Path) -> N
     )
     assert ended.code == 0, ended.err
     lines = ended.out.splitlines()
-    assert re.match(r"latency, ms +min +mean +median +p90 +p95 +p99 +pictures/s$", lines[3])
-    assert re.match(r"FP16 IR( +([\d.]+|-)){7}$", lines[4])
+    assert re.match(r"latency, ms +min +mean +median +p90 +p95 +p99 +CPU +pictures/s$", lines[3])
+    assert re.match(r"FP16 IR( +([\d.]+|-)){8}$", lines[4])
     assert re.match(r"ONNX Runtime +[\d.]+ \([\d.]+ \.\. [\d.]+\) \? +1$", lines[9])
     assert "Fewer than 6 rounds" in ended.out
     assert "FP32" not in ended.out.split("times as fast")[0].split("latency, ms")[1]

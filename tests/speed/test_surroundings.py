@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ssdconvert.speed import surroundings as module
-from ssdconvert.speed.comparison import _row
+from ssdconvert.speed.comparison import Turn, _row
 from ssdconvert.speed.engines import Block, Contender, Told
 from ssdconvert.speed.result import Row, Surroundings
 from ssdconvert.speed.surroundings import LoadMeter, cores_of_quota, frequency_governors, warnings_of
@@ -19,7 +19,7 @@ def row(threads: int = 2, work: str = "detections", inferences: int = 4, name: s
         told = Told("engine", "CPU", "f32", work, threads, 1)
 
     contender = Contender(name, "OpenVINO", "FP32", "CPU", lambda hint, threads: Engine())  # type: ignore[arg-type,return-value]
-    return _row(contender, Engine(), [Block((1.0,) * inferences, 1.0)])  # type: ignore[arg-type]
+    return _row(contender, Engine(), [Turn(Block((1.0,) * inferences, 1.0), 1.0)])  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)
