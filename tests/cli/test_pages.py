@@ -75,7 +75,8 @@ def test_every_command_tells_its_exit_codes_and_its_document(
     [
         "list", "doctor", "build ssd-demo", "fetch ssd-demo", "cache list", "cache verify", "toolchain list",
         "detect ssd-demo PICTURE", "report build/ssd-demo --output out",
-        "bench ssd-demo --seconds 0.1 --rounds 1 --threads 1 --engine openvino --engine onnxruntime", "toolchain remove ov-2026",
+        "bench ssd-demo --seconds 0.1 --rounds 1 --threads 1 --engine openvino --engine onnxruntime",
+        "toolchain remove ov-2026",
     ],
 )  # fmt: skip
 def test_documents_have_the_keys_that_are_promised(

@@ -24,6 +24,7 @@ class Stopped:
     told: Told = field(default_factory=lambda: Told("engine 1", "CPU", "f32", "detections", 2, 1))
     output: float = 0.0
     turns: int = 0
+    at_once: int = 1
 
     def once(self) -> Arrays:
         return {"scores": np.array([self.output], np.float32)}
@@ -33,7 +34,7 @@ class Stopped:
         self.log.append(self.name)
         taken = self.times[self.turns % len(self.times)]
         self.turns += 1
-        return Block((taken * 1.5, taken, taken / 2), 3 * taken / 1000)
+        return Block((taken * 1.5, taken, taken / 2), 3 * taken / 1000 / self.at_once)
 
 
 @pytest.fixture(autouse=True)
@@ -102,9 +103,12 @@ def test_with_the_hint_throughput_ratios_are_of_pictures_a_second(
     contender: Callable[..., Contender],
 ) -> None:
     log: list[str] = []
-    result = compare([contender("a", [10.0], log), contender("b", [5.0], log)], "throughput", rounds=6)
+    several = Contender(
+        "b", "OpenVINO", "FP32", "CPU", lambda hint, threads: Stopped("b", [20.0], log, at_once=4)
+    )
+    result = compare([contender("a", [10.0], log), several], "throughput", rounds=6)
     assert [row.pictures_per_second for row in result.rows] == pytest.approx([100, 200])
-    assert result.rows[1].ratios[0].value == pytest.approx(2)
+    assert result.rows[1].ratios[0].value == pytest.approx(2)  # and half as fast by latency
 
 
 def test_all_get_the_threads_of_the_first(contender: Callable[..., Contender]) -> None:
