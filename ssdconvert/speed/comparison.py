@@ -112,11 +112,11 @@ def _turns(engines: Sequence[Engine], seconds: float, rounds: int, on_round: OnR
     turns: list[list[Turn]] = [[] for _ in engines]
     for number in range(rounds):
         on_round(number, rounds)
-        for place in range(len(engines)):
-            index = (place + number) % len(engines)
-            time.sleep(PAUSE)
-            engines[index].once()
-            with _no_collection():
+        with _no_collection():
+            for place in range(len(engines)):
+                index = (place + number) % len(engines)
+                time.sleep(PAUSE)
+                engines[index].once()
                 used = time.process_time()
                 block = engines[index].block(seconds)
                 turns[index].append(Turn(block, time.process_time() - used))
@@ -126,7 +126,7 @@ def _turns(engines: Sequence[Engine], seconds: float, rounds: int, on_round: OnR
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Keep Python from collecting garbage in between."""
+    """Collect Python's garbage now, and not in between."""
     enabled = gc.isenabled()
     gc.collect()
     gc.disable()

@@ -76,8 +76,8 @@ def test_an_original_that_is_not_near_is_left_out_and_not_fetched(
 
 
 def test_the_hint_throughput_has_several_requests(run: Callable[..., Any], model: Path) -> None:
-    ended = run("bench", model, "--hint", "throughput", "--seconds", "0.2", "--json", "-c", "NUM_STREAMS=2",
-                "--threads", "2", "--engine", "openvino")  # fmt: skip
+    ended = run("bench", model, "--hint", "throughput", "--seconds", "0.1", "--rounds", "2", "--json", "-c",
+                "NUM_STREAMS=2", "--threads", "2", "--engine", "openvino")  # fmt: skip
     assert ended.code == 0, ended.err
     (row,) = ended.document["rows"]
     assert row["requests"] == 2
