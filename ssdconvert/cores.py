@@ -9,8 +9,10 @@ process may not use. It is told a number instead, see `threads_for_onnx_runtime`
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import pairwise
 
+_ONE_THREAD = ContextVar("one_thread", default=False)
 VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -48,8 +50,20 @@ def given_to_children(cores: Sequence[int]) -> Iterator[None]:
                 os.environ[name] = value
 
 
+@contextmanager
+def one_thread_a_session() -> Iterator[None]:
+    """Have ONNX Runtime compute with one thread in sessions that are made meanwhile, for pictures side by side."""
+    token = _ONE_THREAD.set(True)
+    try:
+        yield
+    finally:
+        _ONE_THREAD.reset(token)
+
+
 def threads_for_onnx_runtime() -> int:
     """Return how many threads ONNX Runtime is told to compute with; 0 leaves it its own choice, all cores."""
+    if _ONE_THREAD.get():
+        return 1
     allowed = len(cores_allowed())
     return allowed if allowed < (os.cpu_count() or 1) else 0
 

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -180,10 +180,10 @@ def detected(
     """Yield `finish(item, pixels, rows)` for each item in order, or the expected failure of its own.
 
     Each batch is read, run and finished in a thread of its own: as many threads as there are requests and cores,
-    so that pictures are ready when a request is. What is in memory does not grow with their number.
+    so that pictures are ready when a request is.
     """
     size, threads = detector.model.batch, detector.queue.requests + (os.cpu_count() or 1)
-    chunks = iter([items[start : start + size] for start in range(0, len(items), size)])
+    chunks = [items[start : start + size] for start in range(0, len(items), size)]
 
     def run(chunk: Sequence[Item]) -> list[Result | SsdconvertError]:
         opened = [_attempt(read, item) for item in chunk]
@@ -197,12 +197,19 @@ def detected(
             for item, pixels in zip(chunk, opened, strict=True)
         ]
 
+    for results in in_threads(run, chunks, threads):
+        yield from results
+
+
+def in_threads(action: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
+    """Yield `action(item)` for each item in order; what is in memory does not grow with their number."""
+    left = iter(items)
     with _short_turns(), ThreadPoolExecutor(threads) as pool:
-        ahead = deque(pool.submit(run, chunk) for chunk in islice(chunks, threads))
+        ahead = deque(pool.submit(action, item) for item in islice(left, threads))
         while ahead:
-            results = ahead.popleft().result()
-            ahead.extend(pool.submit(run, chunk) for chunk in islice(chunks, 1))
-            yield from results
+            result = ahead.popleft().result()
+            ahead.extend(pool.submit(action, item) for item in islice(left, 1))
+            yield result
 
 
 @contextmanager

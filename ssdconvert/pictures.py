@@ -74,8 +74,8 @@ def pictures_beside(own: Sequence[tuple[str, Path]], paths: Sequence[Path]) -> t
     return tuple((f"given {name}" if name in taken else name, path) for name, path in pictures_given(paths))
 
 
-def read_picture(source: Path | bytes | BinaryIO, name: str = "") -> Pixels:
-    """Return the picture, a file's or of its bytes, as RGB u8 [H, W, 3], turned upright as its EXIF says.
+def read_picture(source: Path | bytes | BinaryIO, name: str = "", upright: bool = True) -> Pixels:
+    """Return the picture, a file's or of its bytes, as RGB u8 [H, W, 3], turned `upright` as its EXIF says.
 
     As in cv2.imread an alpha channel is dropped, not blended, and greyscale of 16 bits is scaled down; of
     several frames the first is taken. Raises RecipeError, which tells of `name` or the path, when it cannot
@@ -89,7 +89,8 @@ def read_picture(source: Path | bytes | BinaryIO, name: str = "") -> Pixels:
             warnings.simplefilter("ignore")  # of what Pillow passes over: broken metadata, many pixels
             file = io.BytesIO(source) if isinstance(source, bytes) else source
             with Image.open(file, formats=_formats()) as image:
-                ImageOps.exif_transpose(image, in_place=True)
+                if upright:
+                    ImageOps.exif_transpose(image, in_place=True)
                 if image.mode == "F":
                     raise ValueError("it holds floating-point numbers, and does not say which is white")
                 rgb: Image.Image = image

@@ -126,6 +126,16 @@ class Limits(Part):
     )
 
 
+class Evaluation(Part):
+    """How the accuracy of the original was measured, where there is more than one way."""
+
+    unannotated: Literal["count", "skip"] = Field(
+        "count",
+        description="Pictures without a single annotation. count: what is found on them is wrong, as pycocotools "
+        "has it; skip: they are left out of the mean, as MLPerf does (4952 of 5000 pictures).",
+    )
+
+
 class Accuracy(Part):
     """A published or measured accuracy of the original."""
 
@@ -170,6 +180,9 @@ class Recipe(Part):
         {}, description="The gate's limits per precision, in place of defaults."
     )
     accuracy: tuple[Accuracy, ...] = Field((), description="Accuracy of the original.")
+    evaluation: Evaluation = Field(
+        Evaluation(unannotated="count"), description="How that accuracy is measured (`ssdconvert evaluate`)."
+    )
     notes: tuple[Line, ...] = Field((), description="What a user must know: the quirks of this artefact.")
 
     @property

@@ -7,7 +7,7 @@ Other tools compute other numbers under this name: OpenVINO's accuracy checker w
 
 import contextlib
 import io
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from ssdconvert.accuracy.data_set import AnnotatedPicture
 from ssdconvert.ssd.detections import Detections
 
 METRIC = "coco-map (pycocotools)"
+LabelledRow = tuple[int, float, float, float, float, float]  # label, x, y, width, height, score
 
 
 @dataclass(frozen=True)
@@ -47,22 +48,28 @@ def coco_rows(
 
     Pixels are those of the picture's size in the annotations. Labels without a category are left out.
     """
+    return as_results(picture.id, labelled_rows(picture, detections), category_ids)
+
+
+def labelled_rows(picture: AnnotatedPicture, detections: Detections) -> list[LabelledRow]:
+    """Return (label, x, y, width, height, score) of detections, boxes in 0..1 of the picture, in its pixels."""
+    columns = detections.labels.tolist(), detections.boxes.tolist(), detections.scores.tolist()
     rows = []
-    for box, label, score in zip(
-        detections.boxes.tolist(), detections.labels.tolist(), detections.scores.tolist(), strict=True
-    ):
-        if label in category_ids:
-            x, y = box[0] * picture.width, box[1] * picture.height
-            right, bottom = box[2] * picture.width, box[3] * picture.height
-            rows.append(
-                {
-                    "image_id": picture.id,
-                    "category_id": category_ids[label],
-                    "bbox": [x, y, right - x, bottom - y],
-                    "score": score,
-                }
-            )
+    for label, (x1, y1, x2, y2), score in zip(*columns, strict=True):
+        x, y = x1 * picture.width, y1 * picture.height
+        rows.append((label, x, y, x2 * picture.width - x, y2 * picture.height - y, score))
     return rows
+
+
+def as_results(
+    picture: int, rows: Iterable[LabelledRow], category_ids: Mapping[int, int]
+) -> list[dict[str, Any]]:
+    """Return the rows of a picture in COCO's form of results, those whose label has a category."""
+    return [
+        {"image_id": picture, "category_id": category_ids[label], "bbox": box, "score": score}
+        for label, *box, score in rows
+        if label in category_ids
+    ]
 
 
 def mean_precision(

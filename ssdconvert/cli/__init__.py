@@ -22,6 +22,7 @@ from ssdconvert.cli.cache import cache_group
 from ssdconvert.cli.check import check_command
 from ssdconvert.cli.detect import detect_command
 from ssdconvert.cli.doctor import doctor_command
+from ssdconvert.cli.evaluate import evaluate_command
 from ssdconvert.cli.fetch import fetch_command
 from ssdconvert.cli.log import HANDLER, echo, echo_event, echo_json, log_to_stderr
 from ssdconvert.cli.options import color_wanted
@@ -68,6 +69,7 @@ for command in (
     package_command,
     detect_command,
     bench_command,
+    evaluate_command,
     report_command,
     doctor_command,
     toolchain_group,
