@@ -120,7 +120,8 @@ def _of_category(
             places = np.flatnonzero(right)
             if not len(places):
                 continue
-            all_counted = (everything if counted.all() else np.cumsum(each * counted, axis=1))[:, places]
+            passed_over = np.flatnonzero(np.logical_not(counted))
+            all_counted = everything[:, places] - _sums_before(each[:, passed_over], passed_over, places)
             all_right = np.cumsum(each[:, places], axis=1).astype(np.float64)
             precision = all_right / (all_counted + np.spacing(1))
             best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
@@ -130,4 +131,13 @@ def _of_category(
                     within = reached[reached < len(places)]
                     found[start + row, level] = best[row, within].sum() / len(recalls)
     found[owed == 0] = np.nan
+    return found
+
+
+def _sums_before(
+    values: NDArray[np.int64], positions: NDArray[np.int64], places: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return the sums of values [draws, N] at sorted `positions` [N] up to each of `places`, [draws, places]."""
+    sums = np.cumsum(np.pad(values, ((0, 0), (1, 0))), axis=1)
+    found: NDArray[np.int64] = sums[:, np.searchsorted(positions, places, side="right")]
     return found

@@ -4,6 +4,7 @@ Every worker must have the same ssdconvert and the same tools: a result that dep
 that a worker dies on are given to another one by Dask.
 """
 
+import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,7 +19,7 @@ from ssdconvert.accuracy.run import Tell, program
 from ssdconvert.accuracy.subjects import ModelFile, Subject, Subjects
 from ssdconvert.errors import ConversionError, MissingDevice
 
-PATIENCE = 10  # seconds for the scheduler to answer, and for a first worker
+PATIENCE = 8  # seconds for the scheduler to answer, and for a first worker
 LARGEST_CHUNK = 32  # pictures
 CHUNKS_A_THREAD = 8  # at least, so that none waits long for the last one
 SAME = "install the same ssdconvert[cluster] and the same tools on every worker"
@@ -56,12 +57,10 @@ def run_on_cluster(
 @contextmanager
 def _client(address: str) -> Iterator[Any]:
     """Give a client of a scheduler that has a worker; MissingDevice where there is none."""
-    import dask.config
-
-    # what Dask logs of lost connections is told by what follows from it
-    dask.config.set({"logging.distributed": "critical", "distributed.comm.timeouts.connect": f"{PATIENCE}s"})
     from distributed import Client
 
+    # what it logs of lost connections is told by what follows from them
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
         client = Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
@@ -70,7 +69,7 @@ def _client(address: str) -> Iterator[Any]:
             hint="start one (`dask scheduler`), and give its address: --scheduler tcp://HOST:8786",
             stage="cluster",
         ) from error
-    with client:
+    with client, client.as_current():
         try:
             client.wait_for_workers(1, timeout=PATIENCE)
         except TimeoutError as error:

@@ -105,14 +105,14 @@ def _digest(document: Mapping[str, Any], pictures: Iterable[AnnotatedPicture]) -
 
 def _coco_images(annotations: Path, document: Mapping[str, Any]) -> Path:
     """Return the folder of the pictures: `images` beside the file, the file's own, or COCO's for instances_NAME."""
-    name = document["images"][0]["file_name"]
+    names = [entry["file_name"] for entry in document["images"]]
     split = annotations.parent.parent / annotations.stem.removeprefix("instances_")
     for folder in (annotations.parent / "images", annotations.parent, split):
-        if (folder / name).is_file():
+        if any((folder / name).is_file() for name in names):
             return folder
     raise _wrong(
-        f"{plain(name)}, which {annotations} names, is neither in {annotations.parent / 'images'} nor in "
-        f"{annotations.parent} nor in {split}",
+        f"of {len(names)} pictures that {annotations} names none is in {annotations.parent / 'images'}, in "
+        f"{annotations.parent} or in {split}: {listed(names)}",
         "give --images DIR, the folder of the pictures",
     )
 

@@ -18,6 +18,7 @@ from ssdconvert.accuracy.subjects import Subject, paths_by_name
 from ssdconvert.cores import cores_allowed, one_thread_a_session
 from ssdconvert.detector import open_detector
 from ssdconvert.devices import Machine
+from ssdconvert.errors import ConversionError
 from ssdconvert.recipe import Input
 from ssdconvert.recipe_source import CaffeSource, IrSource
 from ssdconvert.ssd.detections import Detections, detections_of
@@ -44,8 +45,10 @@ def opened(subject: Subject, jobs: int | None = None) -> Iterator[Finder]:
     jobs = jobs or len(cores_allowed())
     recipe = subject.recipe
     if subject.original and recipe and not isinstance(recipe.source, IrSource):
-        with _one_thread_in_torch() if subject.engine == "torch" else nullcontext(), one_thread_a_session():
-            yield _original(subject, jobs)
+        with _one_thread_in_torch() if subject.engine == "torch" else nullcontext():
+            with one_thread_a_session():
+                finder = _original(subject, jobs)
+            yield finder
     else:
         yield _deployed(subject, jobs)
 
@@ -122,6 +125,12 @@ def _original(subject: Subject, jobs: int) -> Finder:
 
 def _moved(found: Detections, pixels: Pixels, spec: Input) -> Detections:
     boxes = in_whole_picture(found.boxes, (pixels.shape[0], pixels.shape[1]), spec)
+    if not (np.isfinite(boxes).all() and np.isfinite(found.scores).all()):
+        raise ConversionError(
+            "a detection holds NaN or infinity",
+            hint="verify the model: `ssdconvert verify`",
+            stage="evaluate",
+        )
     return Detections(boxes, found.labels, found.scores)
 
 

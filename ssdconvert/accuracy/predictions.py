@@ -48,12 +48,12 @@ def line_of(name: str, finder: Finder, picture: AnnotatedPicture) -> Line:
         pixels = as_annotated(picture)
     except RecipeError as error:
         told = error.message.replace(str(picture.path), picture.name)
-        return Line((name, picture.id), json_text({**document, "problem": told}), True)
+        return Line((name, picture.id), json.dumps({**document, "problem": told}), True)
     height, width = pixels.shape[:2]
     if (width, height) != (picture.width, picture.height):
         document["size"] = [width, height]
     document["rows"] = labelled_rows(picture, finder.find(pixels))
-    return Line((name, picture.id), json_text(document), False)
+    return Line((name, picture.id), json.dumps(document), False)
 
 
 def as_annotated(picture: AnnotatedPicture) -> Pixels:

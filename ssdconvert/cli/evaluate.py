@@ -9,7 +9,6 @@ from ssdconvert.cli.options import (
     Settings,
     fetch_options,
     output_options,
-    precision_option,
     recipe_options,
     settings_options,
 )
@@ -39,7 +38,13 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option(
     "--labels", metavar="FILE|LIST", help="Names of the classes: a file, or coco-80, coco-91, voc-20."
 )
-@precision_option
+@click.option(
+    "--precision",
+    "precisions",
+    type=click.Choice(["FP32", "FP16", "INT8"], case_sensitive=False),
+    multiple=True,
+    help="Of a build; repeatable.  [default: all that are built]",
+)
 @click.option("--no-original", is_flag=True, help="Leave out the original of a build.")
 @click.option("-d", "--device", default="CPU", show_default=True, help="OpenVINO device.")
 @settings_options

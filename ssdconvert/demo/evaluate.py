@@ -2,56 +2,39 @@
 
     python -m ssdconvert.demo.evaluate CHECKPOINT [--count 200] [--seed 1]
 
-The network runs in torch, its detections by `ssdconvert.ssd.detections` with the recipe's rule: this
-is the accuracy of the original, written in recipes/ssd-demo.yaml. Needs the extra `test`.
+The network runs in torch, as `ssdconvert evaluate` runs the original of a build: this is the accuracy written in
+recipes/ssd-demo.yaml.
 """
 
 import argparse
-import contextlib
-import io
 import logging
 import tempfile
 from pathlib import Path
-from typing import Any
 
+from ssdconvert.accuracy.categories import mapped
+from ssdconvert.accuracy.coco_map import MeanPrecision, coco_rows, mean_precision
+from ssdconvert.accuracy.data_set import read_data_set
+from ssdconvert.accuracy.finders import opened
+from ssdconvert.accuracy.subjects import ORIGINAL, ModelFile, Subject
 from ssdconvert.catalog import Catalog
-from ssdconvert.demo.pictures import generate, write_coco
-from ssdconvert.ssd.detections import detections_of
-from ssdconvert.ssd.preprocess import original_input
-from ssdconvert.stages.load import load
+from ssdconvert.demo.pictures import write_coco
+from ssdconvert.detector import in_threads
+from ssdconvert.pictures import read_picture
 
 
-def evaluate(checkpoint: Path, count: int, seed: int) -> dict[str, float]:
-    """Return `mAP` (COCO, IoU 0.50 to 0.95), `AP50` and `AP75` on `count` pictures of `seed`."""
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
+def evaluate(checkpoint: Path, count: int, seed: int) -> MeanPrecision:
+    """Return the mean average precision on `count` pictures of `seed`."""
     recipe = Catalog().find("ssd-demo").recipe
-    original = load(recipe, {recipe.source.files[0].name: checkpoint})
-    results: list[dict[str, Any]] = []
-    for number in range(count):
-        picture = generate([seed, number])
-        heads = original.run(original_input(picture.pixels, recipe.input), recipe.input.name)
-        found = detections_of(*original.heads.decoded(heads), recipe.detections)
-        height, width = picture.pixels.shape[:2]
-        for box, label, score in zip(found.boxes.tolist(), found.labels, found.scores, strict=True):
-            x, y, right, bottom = box[0] * width, box[1] * height, box[2] * width, box[3] * height
-            results.append(
-                {
-                    "image_id": number + 1,
-                    "category_id": int(label),
-                    "bbox": [x, y, right - x, bottom - y],
-                    "score": float(score),
-                }
-            )
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+    file = ModelFile.at(checkpoint, recipe.source.files[0].name)
+    subject = Subject(ORIGINAL, (file,), recipe, original=True)
+    with tempfile.TemporaryDirectory() as folder, opened(subject) as finder:
         write_coco(Path(folder), count, seed)
-        truth = COCO(Path(folder) / "annotations.json")
-        evaluation = COCOeval(truth, truth.loadRes(results), "bbox")
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return dict(zip(("mAP", "AP50", "AP75"), evaluation.stats.tolist(), strict=False))
+        data = read_data_set(Path(folder) / "annotations.json")
+        found = in_threads(lambda one: finder.find(read_picture(one.path)), data.pictures, finder.threads)
+        ids = mapped(recipe.class_names, data.categories).ids
+        pairs = zip(data.pictures, found, strict=True)
+        rows = [row for picture, detections in pairs for row in coco_rows(picture, detections, ids)]
+    return mean_precision(data.document, rows, [picture.id for picture in data.pictures], list(ids.values()))
 
 
 def main() -> None:
@@ -62,8 +45,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    accuracy = evaluate(arguments.checkpoint, arguments.count, arguments.seed)
-    for metric, value in accuracy.items():
+    found = evaluate(arguments.checkpoint, arguments.count, arguments.seed)
+    for metric, value in (("mAP", found.ap), ("AP50", found.ap50), ("AP75", found.ap75)):
         logging.info(f"{metric} {value:.4f} on {arguments.count} pictures of seed {arguments.seed}")
 
 

@@ -17,34 +17,6 @@ from ssdconvert.ssd.detections import NO_DETECTIONS, Detections
 Rows = list[dict[str, Any]]
 
 
-@pytest.fixture(scope="module")
-def annotated() -> tuple[dict[str, Any], Rows]:
-    """Annotations of 40 pictures and three categories, of which the last has none, and what a model finds."""
-    random = np.random.default_rng(3)
-    images = [{"id": n, "file_name": f"{n}.jpg", "width": 200, "height": 150} for n in range(1, 41)]
-    annotations: Rows = []
-    rows: Rows = []
-    for image in images[:30]:
-        for _ in range(int(random.integers(1, 5))):
-            category, box = int(random.integers(1, 3)), random.uniform(2, 120, 4)
-            number = len(annotations) + 1
-            annotations.append(
-                {
-                    "id": number, "image_id": image["id"], "category_id": category, "bbox": box.tolist(),
-                    "area": float(box[2] * box[3]), "iscrowd": int(number % 9 == 0),
-                }
-            )  # fmt: skip
-            found = (box + random.normal(0, 4, 4)).clip(1).tolist()
-            score = round(float(random.random()), 2)  # some are equal
-            rows.append({"image_id": image["id"], "category_id": category, "bbox": found, "score": score})
-    for image in images[20:]:
-        found = random.uniform(1, 60, 4).tolist()
-        rows.append({"image_id": image["id"], "category_id": 3, "bbox": found, "score": 0.5})
-        rows.append({"image_id": image["id"], "category_id": 1, "bbox": found, "score": 0.7})
-    categories = [{"id": n, "name": name} for n, name in ((1, "cat"), (2, "dog"), (3, "cow"))]
-    return {"images": images, "annotations": annotations, "categories": categories}, rows
-
-
 def by_hand(document: dict[str, Any], rows: Rows, folder: Path, ids: list[int] | None = None) -> Any:
     """Return pycocotools' own evaluation of two files."""
     from pycocotools.coco import COCO

@@ -81,7 +81,7 @@ def test_pictures_are_looked_for(document: Document, tmp_path: Path, folder: str
 def test_pictures_that_are_nowhere(document: Document, tmp_path: Path) -> None:
     path = tmp_path / "annotations.json"
     path.write_text(json.dumps(document))
-    with pytest.raises(RecipeError, match="is neither in") as told:
+    with pytest.raises(RecipeError, match="names none is in") as told:
         read_data_set(path)
     assert "--images" in told.value.hint
     with pytest.raises(RecipeError, match="there is no folder"):

@@ -11,6 +11,7 @@ import pytest
 
 from ssdconvert import errors
 from ssdconvert.cli import cli
+from ssdconvert.demo.pictures import write_coco
 from ssdconvert.resources import package_file
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -76,6 +77,7 @@ def test_every_command_tells_its_exit_codes_and_its_document(
         "list", "doctor", "build ssd-demo", "fetch ssd-demo", "cache list", "cache verify", "toolchain list",
         "detect ssd-demo PICTURE", "report build/ssd-demo --output out",
         "bench ssd-demo --seconds 0.1 --rounds 1 --threads 1 --engine openvino --engine onnxruntime",
+        "evaluate ssd-demo --annotations set/annotations.json --draws 5",
         "toolchain remove ov-2026",
     ],
 )  # fmt: skip
@@ -84,6 +86,8 @@ def test_documents_have_the_keys_that_are_promised(
     tmp_path: Path,
 ) -> None:  # fmt: skip
     monkeypatch.setenv("SSDCONVERT_TOOLCHAINS", str(tmp_path / "toolchains"))
+    if arguments.startswith("evaluate"):
+        write_coco(tmp_path / "set", 2, 1)
     if arguments.startswith("cache"):
         run("fetch", "ssd-demo")
     given = [

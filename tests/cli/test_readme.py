@@ -19,6 +19,7 @@ from PIL import Image
 
 from ssdconvert.catalog import Catalog
 from ssdconvert.cli import cli
+from ssdconvert.demo.pictures import write_coco
 from ssdconvert.resources import package_file
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,6 +74,8 @@ def test_the_commands_of_readme(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shutil.copy(package_file("package:images/shapes-1.jpg"), tmp_path / "picture.jpg")
+    if any(" set/annotations.json" in command for command, _ in block):
+        write_coco(tmp_path / "set", 4, 1)
     if any("ultraface" in command for command, _ in block if command.startswith("ssdconvert")):
         monkeypatch.setenv("SSDCONVERT_MIRROR", str(request.getfixturevalue("mirror")))
     left_out = []
