@@ -4,7 +4,7 @@
 
 So many JPEG files are made of those in the folder PICTURES, else of those in the package, stretched to the input's
 size. In turn, run by run: benchmark_app with the hint `throughput`; `evaluate` on pictures decoded beforehand, with
-the lines that it appends; the same with the threads that OpenVINO chooses, in place of one thread a picture, so that the
+the lines that it appends; the same with the threads that OpenVINO chooses, in place of one thread a picture, for the
 ratio of both is what that costs; and `evaluate` on the files. Prints medians, the ratios of the same run, CPU time a
 picture, and the load of the machine.
 """

@@ -12,6 +12,7 @@ from ssdconvert.accuracy.data_set import listed
 from ssdconvert.accuracy.evaluation import Evaluated, Evaluation
 from ssdconvert.accuracy.gate import Gate
 from ssdconvert.plain_text import json_text, plain
+from ssdconvert.recipe import STAND_IN
 from ssdconvert.workspace import write_json, written_atomically
 
 TITLES = ("AP", "AP50", "AP75")
@@ -66,6 +67,8 @@ def remarks(evaluation: Evaluation) -> list[str]:
     data, header = evaluation.data, evaluation.header
     bare = len(data.document["images"]) - len(data.annotated)
     told = [f"{len(evaluation.pictures)} pictures, {len(evaluation.mapped.ids)} categories"]
+    if (header["recipe"] or {}).get("name", "").endswith(STAND_IN):
+        told.append("STAND-IN: the weights come from a seed and detect nothing real; do not deploy it")
     if bare:
         how = "left out of the mean" if header["unannotated"] == "skip" else "what is found there is wrong"
         told.append(f"{bare} pictures without annotations: {how}")

@@ -11,7 +11,7 @@ from ssdconvert.accuracy.data_set import DataSet, read_data_set
 from ssdconvert.accuracy.evaluation import Evaluation, categories_of, evaluation_of
 from ssdconvert.accuracy.gate import judged
 from ssdconvert.accuracy.predictions import Predictions, predictions_in
-from ssdconvert.accuracy.result_files import write_results
+from ssdconvert.accuracy.result_files import remarks, write_results
 from ssdconvert.accuracy.run import Shard, header_of, pictures_wanted, run_here, shard_of
 from ssdconvert.accuracy.shards import merged
 from ssdconvert.accuracy.subjects import ModelFile, Subject, Subjects
@@ -143,6 +143,13 @@ def test_broken_and_resized_pictures_are_told(subjects: Subjects, pictures: Any,
     assert "4.png 60x20, here 30x20" in page
     assert "2 pictures without annotations: what is found there is wrong" in page
     assert "fail: pictures: 1 missing or broken" in page
+
+
+def test_a_stand_in_says_so(shards: list[Path], data: DataSet) -> None:
+    predictions = merged(shards, data)
+    assert not any("STAND-IN" in told for told in remarks(concluded(predictions, data)))
+    predictions.header = {**predictions.header, "recipe": {"name": "ssd-demo-stand-in", "sha256": "0"}}
+    assert any("STAND-IN" in told for told in remarks(concluded(predictions, data)))
 
 
 def test_nothing_that_can_be_read(subjects: Subjects, data: DataSet, tmp_path: Path) -> None:
