@@ -15,8 +15,8 @@ COST = f"{PRIVATE}/quantisation.json"
 class Cost:
     """How much lower `metric` is than that of the FP32 IR, both as fractions, and how far it may be.
 
-    Both ran on `pictures` in `runtime`; `samples` others, or the same, were calibrated on, as `scheme` says. `left_in_float` are the
-    layers that were not quantised. `sha256` are the digests of the IR's .xml and .bin.
+    Both ran on `pictures` in `runtime`; `samples` others, or the same, were calibrated on, as `scheme` says.
+    `left_in_float` are the layers that were not quantised. `sha256` are the digests of the IR's .xml and .bin.
     """
 
     metric: str
