@@ -4,7 +4,7 @@ A document is JSON: a name in capitals or a word stands for a value, `a|b` for o
 of its elements. `tests/cli/test_pages.py` holds them against what the commands print.
 """
 
-CHECK = """{"hop": "onnx|simplified|ir|control|simulated|...", "level": "heads|detections|control|contract",
+CHECK = """{"hop": "onnx|simplified|ir|control|simulated|...", "level": "heads|detections|control|contract|accuracy",
               "device": "CPU", "runtime": "openvino VERSION", "precision": "FP32|FP16|INT8",
               "input": "PICTURE", "output": "TENSOR", "metric": "WORDS",
               "value": "number|null", "limit": "number|null", "required": "number|null",
@@ -33,6 +33,7 @@ DOCUMENTS = {
     "build": BUILD,
     "export": BUILD,
     "convert": BUILD,
+    "quantize": BUILD,
     "fetch": FETCHED,
     "verify": VERIFICATION,
     "detect": """{"model": "FILE", "device": "CPU", "image": "FILE", "size": ["width, height"], "output": "FILE|null",
@@ -105,6 +106,7 @@ BESIDE = {
     "build": "Of several recipes: a list of these, and of errors.",
     "export": "As of `build`; `verdict` is `unverified`.",
     "convert": "As of `build`; `verdict` is `unverified`.",
+    "quantize": "As of `build`; what it costs is a check of level `accuracy` in report.json.",
     "fetch": "With `--print` the list holds `urls`, `sha384`, `target`, `cached`, `optional` and `command`. "
     'With `--bundle`: `{"bundle": {"path", "sha256", "bytes"}, "files": [...]}`.',
     "verify": "With `--against`: `model` and `against`, and `recipe` if one was given. A stand-in has `stand_in`. "
@@ -114,7 +116,8 @@ BESIDE = {
     "null where too few inferences were timed. The same document is bench.json.",
     "evaluate": "All but `output` is evaluation.json, the same bytes for the same models and pictures. `recipe` is "
     "null where there is none; precisions are fractions. With `--shard`: "
-    '`{"shard": [3, 16], "pictures": 313, "output": "FILE"}`. [evaluate.md](../evaluate.md) tells more.',
+    '`{"shard": [3, 16], "pictures": 313, "output": "FILE"}`. With `--speed`, `speed` is the document of `bench`. '
+    "[evaluate.md](../evaluate.md) tells more.",
     "package": "Of several recipes: a list of these.",
     "check": "A stand-in has `stand_in`.",
 }
@@ -128,6 +131,7 @@ CODES = {
     "fetch": (0, 2, *FETCHING),
     "export": (0, 2, *MAKING),
     "convert": (0, 2, *MAKING, 5),
+    "quantize": (0, 1, 2, *MAKING, 5),
     "verify": (0, 1, 2, *MAKING, 5),
     "detect": (0, 2, *MAKING, 5),
     "bench": (0, 1, 2, 4, 5),

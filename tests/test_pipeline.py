@@ -102,9 +102,9 @@ def test_building_twice_gives_the_same_bytes(folder: Path) -> None:
 def test_an_unchanged_recipe_runs_no_stage_again(copy: Path) -> None:
     before = artefacts(copy / "out")
     result = built("ssd-demo", copy)
-    assert statuses(result) == dict.fromkeys(set(STAGES) - {"load", "myriad", "manifest"}, "cached") | {
-        "manifest": "done"
-    }
+    assert statuses(result) == dict.fromkeys(
+        set(STAGES) - {"load", "quantize", "myriad", "manifest"}, "cached"
+    ) | {"manifest": "done"}
     assert result.verdict == "pass"
     assert artefacts(copy / "out") == before
 
@@ -156,7 +156,7 @@ def test_a_stage_that_fails_leaves_nothing_under_a_final_name(
     def broken(*_: object) -> None:
         raise ConversionError("no", hint="none")
 
-    monkeypatch.setattr("ssdconvert.stages.convert.check_ir", broken)
+    monkeypatch.setattr("ssdconvert.ir_writing.check_ir", broken)
     heard = []
     options = BuildOptions(tmp_path / "out", FetchOptions(tmp_path / "cache"))
     with pytest.raises(ConversionError):
@@ -191,9 +191,9 @@ def test_a_wrong_model_is_judged_again_next_time(
 
 
 def test_precisions_that_cannot_be_built_are_refused(tmp_path: Path) -> None:
-    options = BuildOptions(tmp_path / "out", FetchOptions(tmp_path / "cache"), ("INT8",))
-    with pytest.raises(RecipeError, match="INT8"):
-        build(Catalog().find("ssd-demo"), options)
+    options = BuildOptions(tmp_path / "out", FetchOptions(tmp_path / "cache"), ("FP32",))
+    with pytest.raises(RecipeError, match="FP32 cannot be built"):
+        build(Catalog().find("ssd-12-int8"), options)
 
 
 def test_an_ir_that_is_not_asked_for_any_more_is_gone(copy: Path) -> None:

@@ -3,7 +3,7 @@
 Anybody can give the detections to pycocotools, or to another tool that reads COCO's results.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ssdconvert.accuracy.bootstrap import CONFIDENCE, METRICS
@@ -23,8 +23,13 @@ def detections_file(model: str) -> str:
     return f"detections-{model}.json"
 
 
-def write_results(evaluation: Evaluation, gate: Gate, folder: Path) -> list[Path]:
-    """Write every file, each whole or not at all, and return where they are."""
+def write_results(
+    evaluation: Evaluation, gate: Gate, folder: Path, speeds: Mapping[str, str] | None = None
+) -> list[Path]:
+    """Write every file, each whole or not at all, and return where they are.
+
+    `speeds` are words on the latency of models by name, for evaluation.md alone: they are never the same twice.
+    """
     paths = []
     for one in evaluation.models:
         path = folder / detections_file(one.name)
@@ -35,21 +40,36 @@ def write_results(evaluation: Evaluation, gate: Gate, folder: Path) -> list[Path
     document, page = folder / "evaluation.json", folder / "evaluation.md"
     write_json(document, {**evaluation.to_json(), **gate.to_json()})
     with written_atomically(page) as temporary:
-        temporary.write_text(to_markdown(evaluation, gate), encoding="utf-8")
+        temporary.write_text(to_markdown(evaluation, gate, speeds), encoding="utf-8")
     return [document, page, *paths]
 
 
-def to_markdown(evaluation: Evaluation, gate: Gate) -> str:
+def to_markdown(evaluation: Evaluation, gate: Gate, speeds: Mapping[str, str] | None = None) -> str:
     """Return the page for people: a row for each model, the categories, and what was left out."""
     names = list(evaluation.models[0].accuracy.by_class)
     tools = evaluation.header["tools"]
+    latency = ["latency"] if speeds else []
     lines = [
         f"# {evaluation.header['name']}: {METRIC}",
         "",
         *(f"* {told}" for told in (*remarks(evaluation), *gate.told)),
         "",
-        *table([("model", "engine", "MB", *TITLES, "AP - original, points", "small", "medium", "large")]),
-        *table([_row(one, tools) for one in evaluation.models], title=False),
+        *table(
+            [
+                (
+                    "model",
+                    "engine",
+                    "MB",
+                    *TITLES,
+                    "AP - original, points",
+                    *latency,
+                    "small",
+                    "medium",
+                    "large",
+                )
+            ]
+        ),
+        *table([_row(one, tools, speeds) for one in evaluation.models], title=False),
         "",
         f"In brackets: the middle {CONFIDENCE:.0%} of {evaluation.draws} draws of as many pictures, with replacement.",
         "",
@@ -117,7 +137,7 @@ def table(rows: Sequence[Sequence[str]], title: bool = True) -> list[str]:
     return [lines[0], "|" + "---|" * len(rows[0]), *lines[1:]] if title else lines
 
 
-def _row(one: Evaluated, tools: dict[str, str]) -> tuple[str, ...]:
+def _row(one: Evaluated, tools: dict[str, str], speeds: Mapping[str, str] | None) -> tuple[str, ...]:
     accuracy, engine = one.accuracy, one.entry["engine"]
     return (
         one.name,
@@ -125,5 +145,6 @@ def _row(one: Evaluated, tools: dict[str, str]) -> tuple[str, ...]:
         f"{one.entry['bytes'] / 1e6:.2f}",
         *(with_interval(one, metric) for metric in METRICS),
         difference(one),
+        *([speeds.get(one.name, "")] if speeds else []),
         *(number(value) for value in (accuracy.small, accuracy.medium, accuracy.large)),
     )

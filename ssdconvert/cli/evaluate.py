@@ -69,6 +69,9 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
     help="Of the bootstrap; 0: no intervals.",
 )
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the bootstrap.")
+@click.option(
+    "--speed", is_flag=True, help="Measure latencies of the precisions, too: bench.json, and in the table."
+)
 @click.option("--shard", metavar="K/N", help="Only part K of N of the pictures, for `merge`.")
 @click.option(
     "--scheduler", metavar="ADDRESS", help="Run on the workers of a Dask scheduler, tcp://HOST:PORT."
@@ -113,6 +116,8 @@ def _refuse_together(arguments: tuple[str, ...], options: dict[str, Any]) -> Non
         ("--no-original", options["no_original"], "--max-drop", options["max_drop"] is not None),
         ("--shard", options["shard"], "--expect", options["expect"]),
         ("--shard", options["shard"], "--max-drop", options["max_drop"] is not None),
+        ("merge", merge, "--speed", options["speed"]),
+        ("--shard", options["shard"], "--speed", options["speed"]),
         ("--shard", options["shard"], "--scheduler", options["scheduler"]),
         ("--scheduler", options["scheduler"], "--jobs", options["jobs"]),
     ]

@@ -2,11 +2,13 @@
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from ssdconvert.accuracy.coco_map import METRIC
 from ssdconvert.accuracy.data_set import AnnotatedPicture, DataSet, read_data_set
@@ -16,6 +18,7 @@ from ssdconvert.accuracy.predictions import MODELS, Predictions, predictions_in
 from ssdconvert.accuracy.result_files import difference, remarks, with_interval, write_results
 from ssdconvert.accuracy.run import Tell, header_of, pictures_wanted, run_here, shard_of
 from ssdconvert.accuracy.shards import merged
+from ssdconvert.accuracy.speeds import refuse_one_alone, speed_words, speeds_of
 from ssdconvert.accuracy.subjects import Asked, Subjects, subjects_of
 from ssdconvert.cli.fetch_progress import fetch_progress
 from ssdconvert.cli.log import echo
@@ -24,10 +27,12 @@ from ssdconvert.device_config import read_settings
 from ssdconvert.devices import Machine, device_name
 from ssdconvert.errors import RecipeError
 from ssdconvert.label_files import read_labels
+from ssdconvert.speed.writing import write
 
 if TYPE_CHECKING:
     from ssdconvert.catalog import Catalog
     from ssdconvert.fetching.options import FetchOptions
+    from ssdconvert.speed.result import Comparison
 
 WHOLE = "predictions.jsonl"
 LINE_EVERY = 60.0  # seconds, where there is no bar
@@ -41,6 +46,8 @@ def run_evaluate(
     shard = shard_of(options["shard"]) if options["shard"] else None
     data = read_data_set(options["annotations"], options["images"], options["allow_missing"])
     subjects = _subjects(model, catalog, fetching, settings, options)
+    if options["speed"]:
+        refuse_one_alone(subjects)
     header = header_of(subjects, data, shard)
     categories_of(header, data, options["allow_unmapped"])  # what does not map is told before anything runs
     if options["max_drop"] is not None and not any(subject.original for subject in subjects.models):
@@ -64,7 +71,8 @@ def run_evaluate(
         )
         return 0
     names = [subject.name for subject in subjects.models]
-    return _concluded(predictions, names, data, folder, settings, options)
+    comparison = speeds_of(subjects, pictures[0]) if options["speed"] else None
+    return _concluded(predictions, names, data, folder, settings, options, comparison)
 
 
 def run_merge(paths: Sequence[Path], settings: Settings, options: dict[str, Any]) -> int:
@@ -124,14 +132,21 @@ def _concluded(
     folder: Path,
     settings: Settings,
     options: dict[str, Any],
+    comparison: "Comparison | None" = None,
 ) -> int:
     """Write and tell what follows from the predictions; return the exit code."""
     mapped = categories_of(predictions.header, data, options["allow_unmapped"])
     evaluation = evaluation_of(predictions, names, data, mapped, options["draws"], options["seed"])
     gate = judged(evaluation, _expected(options), options["max_drop"], options["strict"])
-    written = write_results(evaluation, gate, folder)
+    speeds = speed_words(comparison) if comparison else {}
+    written = write_results(evaluation, gate, folder, speeds)
     document = {**evaluation.to_json(), **gate.to_json(), "output": str(folder)}
-    settings.result(evaluation_text(evaluation, gate, written), document)
+    if comparison:
+        written += write(comparison, folder)
+        document["speed"] = comparison.to_json()
+        for warning in comparison.warnings:
+            settings.progress(f"{click.style('warning', fg='yellow')}: {warning}")
+    settings.result(evaluation_text(evaluation, gate, written, speeds), document)
     if gate.passed:
         return 0
     if not settings.as_json:
@@ -140,14 +155,18 @@ def _concluded(
     return 1
 
 
-def evaluation_text(evaluation: Evaluation, gate: Gate, written: Sequence[Path]) -> str:
+def evaluation_text(
+    evaluation: Evaluation, gate: Gate, written: Sequence[Path], speeds: Mapping[str, str]
+) -> str:
     """Return the result as text: a line for each model, what was left out, what was asked for."""
     head, *others = remarks(evaluation)
     rows = []
     for one in evaluation.models:
         against = f"{difference(one)} points of the original" if one.difference else ""
         parts = (f"AP {with_interval(one, 'ap')}", f"AP50 {with_interval(one, 'ap50')}")
-        rows.append((one.name, f"{one.entry['bytes'] / 1e6:.2f} MB", *parts, against))
+        rows.append(
+            (one.name, f"{one.entry['bytes'] / 1e6:.2f} MB", *parts, against, speeds.get(one.name, ""))
+        )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [f"{evaluation.header['name']}: {METRIC}, {head}", *(f"  {told}" for told in others)]
     lines += [

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import logging
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -98,6 +99,15 @@ def left_in_float(model: Any) -> list[str]:
         for node in model.get_ordered_ops()
         if node.get_type_name() in WITH_WEIGHTS and not _in_bytes(node.input_value(1).get_node())
     ]
+
+
+def numbers_in(model: Any) -> dict[str, int]:
+    """Return how many weights each convolution and product of matrices has, by its name."""
+    return {
+        node.get_friendly_name(): math.prod(node.input_value(1).get_shape())
+        for node in model.get_ordered_ops()
+        if node.get_type_name() in WITH_WEIGHTS
+    }
 
 
 def _in_bytes(node: Any) -> bool:

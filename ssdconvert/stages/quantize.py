@@ -2,7 +2,7 @@
 
 First everything up to the heads is quantised. Where that costs more than it may, biases are corrected as well; then the
 layers that cost most are left in floating point, by NNCF's ignored scope: two of them, then twice as many each time.
-Should half of them not be enough, what cost least is written, and the gate rejects it.
+Should what may be left out not be enough, what cost least is written, and the gate rejects it.
 
 NNCF's own accuracy control ranks layers by the metric, on few pictures, and reverts one at a time: on ssd-demo it was
 at it for eight minutes and more.
@@ -34,7 +34,7 @@ from ssdconvert.quantisation.cost import Cost, digests_of
 from ssdconvert.quantisation.criteria import Criterion, Found, criterion_for
 from ssdconvert.quantisation.heads_model import up_to_heads, with_the_rest
 from ssdconvert.quantisation.options import CalibrationOptions
-from ssdconvert.quantisation.post_training import Scheme, left_in_float, quantised
+from ssdconvert.quantisation.post_training import Scheme, left_in_float, numbers_in, quantised
 from ssdconvert.quantisation.sensitivity import most_costly_first
 from ssdconvert.recipe import Recipe
 from ssdconvert.runners.openvino_core import openvino_name
@@ -44,7 +44,7 @@ from ssdconvert.versions import tool_versions
 PRECISION = "INT8"
 RANKING_PICTURES = 8
 FIRST_LEFT_OUT = 2  # layers
-MOST_LEFT_OUT = 0.5  # of all: with fewer in 8 bits it is no INT8 model any more
+MOST_LEFT_OUT = 0.4  # of all weights: with half of them in floating point it is no INT8 model any more
 
 log = logging.getLogger(__name__)
 
@@ -133,8 +133,8 @@ class _Quantisation:
         yield corrected
         inputs = [self.fed(index) for index in range(min(RANKING_PICTURES, len(self.pictures.calibrated)))]
         ranked = most_costly_first(self.quantised(corrected), up_to_heads(self.model, self.heads), inputs)
-        count = FIRST_LEFT_OUT
-        while count <= len(ranked) * MOST_LEFT_OUT:
+        weights, count = numbers_in(self.model), FIRST_LEFT_OUT
+        while sum(weights[name] for name in ranked[:count]) < MOST_LEFT_OUT * sum(weights.values()):
             yield replace(corrected, in_float=tuple(ranked[:count]))
             count *= 2
 

@@ -188,7 +188,7 @@ def test_an_unreadable_ir(run: Callable[..., Any], demo: Path) -> None:
 
 
 def test_a_precision_that_cannot_be_built(run: Callable[..., Any]) -> None:
-    failed(run("build", "ssd-demo", "--precision", "INT8"), 2, "INT8")
+    failed(run("build", "ssd-12-int8", "--precision", "FP32"), 2, "ask for --precision INT8")
 
 
 def test_a_required_device_that_is_absent(run: Callable[..., Any], demo: Path) -> None:

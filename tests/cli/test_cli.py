@@ -166,7 +166,7 @@ def test_a_stick_alone_that_is_absent_and_the_hint_names_a_report_that_is_there(
         (["biuld"], "usage", 2),
         (["fetch", "ultraface-rfb-320", "--offline"], "fetch", 3),
         (["detect", "ssd-demo", "x.png"], "detect", 2),
-        (["build", "ssd-demo", "--precision", "INT8"], "recipe", 2),
+        (["build", "ssd-12-int8", "--precision", "FP32"], "recipe", 2),
     ],
 )
 def test_every_failure_is_one_document_in_json(

@@ -45,6 +45,7 @@ def test_an_int8_ir_goes_through_the_gate(run: Run, demo: Path, pictures: Path) 
     assert not list((demo / "INT8").iterdir())
 
 
+@pytest.mark.slow  # quantises twice
 def test_other_weights_than_were_measured_are_not_passed(run: Run, demo: Path, pictures: Path) -> None:
     """What was told of one file does not hold for another one."""
     arguments = ("quantize", "ssd-demo", "--calibration", pictures, "--samples", "3")

@@ -92,6 +92,7 @@ def test_two_runs_give_the_same_bytes(tiny: Any, tmp_path: Path, calibration: Ca
     assert made(tiny, tmp_path / "b" / "tiny.xml", calibration) == first
 
 
+@pytest.mark.slow  # biases are corrected once more for each number of layers
 def test_layers_go_back_to_floating_point_when_it_costs_too_much(
     tiny: Any, tmp_path: Path, folder: Path
 ) -> None:
@@ -99,7 +100,7 @@ def test_layers_go_back_to_floating_point_when_it_costs_too_much(
     with opened(str(folder / "annotations.json"), options, tiny.recipe) as calibration:
         plain = made(tiny, tmp_path / "plain" / "tiny.xml", calibration, max_drop=100.0)
         assert plain.drop > 1, "quantising costs nothing here: the test shows nothing"
-        controlled = made(tiny, tmp_path / "kept" / "tiny.xml", calibration, max_drop=plain.drop / 2)
+        controlled = made(tiny, tmp_path / "kept" / "tiny.xml", calibration, max_drop=0.75 * plain.drop)
     assert plain.left_in_float == ()
     assert controlled.left_in_float
     assert controlled.drop < plain.drop
