@@ -12,7 +12,7 @@ from ssdconvert.gate_limits import limits_of
 from ssdconvert.judgement import agreement_in_bytes
 from ssdconvert.quantisation.calibration import CalibrationSet
 from ssdconvert.recipe import Recipe
-from ssdconvert.ssd.detections import Detections
+from ssdconvert.ssd.detections import NO_DETECTIONS, Detections
 
 Found = Mapping[int, Detections]  # by the index of a measured picture
 AGREEMENT = "share of detections with a counterpart"
@@ -64,12 +64,14 @@ class AgreementCriterion:
     metric: str = AGREEMENT
 
     def value(self, found: Found) -> float:
-        """Return the mean share over the pictures."""
-        shares = [
-            agreement_in_bytes(self.recipe, self.reference[index], detections).share
+        """Return the mean share over the pictures in which either finds something; 1 where neither does in any."""
+        compared = [
+            agreement_in_bytes(self.recipe, self.reference[index], detections)
             for index, detections in found.items()
         ]
-        return float(np.mean(shares))
+        # many pictures of nothing would hide that it is lost in the few that show something
+        shares = [one.share for one in compared if one.matched or one.share < 1]
+        return float(np.mean(shares)) if shares else 1.0
 
 
 def criterion_for(recipe: Recipe, pictures: CalibrationSet, points: float, reference: Found) -> Criterion:
@@ -83,7 +85,7 @@ def criterion_for(recipe: Recipe, pictures: CalibrationSet, points: float, refer
     else:
         share = limits_of(recipe, "INT8").share or 1.0
         criterion = AgreementCriterion(recipe, reference, 1 - share)
-    if not any(map(len, reference.values())) or not criterion.value(reference):
+    if criterion.value(reference) <= criterion.value(dict.fromkeys(reference, NO_DETECTIONS)):
         raise RecipeError(
             f"the model finds nothing{' that is annotated' if pictures.data else ''} in the {len(reference)} "
             "calibration pictures: what quantisation costs cannot be measured on them",

@@ -79,6 +79,15 @@ def test_without_annotations_it_is_the_share_with_a_counterpart(recipe: Recipe) 
     assert criterion.value({1: found(BOX)}) == 1.0
 
 
+def test_pictures_of_nothing_do_not_hide_what_is_lost(recipe: Recipe) -> None:
+    """Of twenty pictures one shows something, which is not found any more."""
+    reference: Found = {index: found(*[BOX] * (index == 0)) for index in range(20)}
+    criterion = criterion_for(recipe, unannotated(20), 0.5, reference)
+    assert criterion.value(reference) == 1.0
+    assert criterion.value(dict.fromkeys(reference, found())) == 0.0
+    assert criterion.value({**reference, 1: found(BOX)}) == 0.5
+
+
 def test_what_hardly_passes_the_threshold_does_not_count(recipe: Recipe) -> None:
     """Nor does background that a low threshold lets in."""
     low = recipe.model_copy(
@@ -102,3 +111,10 @@ def test_pictures_that_tell_nothing_are_refused(
 def test_nothing_found_tells_nothing(recipe: Recipe) -> None:
     with pytest.raises(RecipeError, match="finds nothing in the 1 calibration"):
         criterion_for(recipe, unannotated(1), 0.5, {0: found()})
+
+
+def test_what_may_be_lost_tells_nothing(recipe: Recipe) -> None:
+    """A model that finds nothing at all would pass."""
+    doubtful = recipe.detections.score_threshold + 0.04
+    with pytest.raises(RecipeError, match="finds nothing in the 1 calibration"):
+        criterion_for(recipe, unannotated(1), 0.5, {0: found(BOX, score=doubtful)})
