@@ -15,7 +15,7 @@ from ssdconvert.devices import Machine
 from ssdconvert.errors import RecipeError
 from ssdconvert.myriad import FACTS, FOLDER, PRECISION, files_for_myriad
 from ssdconvert.pictures import named_pictures
-from ssdconvert.recipe_types import GENERATED
+from ssdconvert.recipe_types import GENERATED, calibration_reference
 from ssdconvert.source_files import SourceFiles
 from ssdconvert.stage_runner import StageRunner
 from ssdconvert.toolchains import kind_of
@@ -94,7 +94,9 @@ class BuildRun:
                 hint="give --calibration DIR or COCO.json: some hundred pictures of what the model is to see",
                 stage="quantize",
             )
-        if not source.startswith(GENERATED) and not Path(source).exists():
+        if source.startswith(GENERATED):
+            _refuse_no_count(source)
+        elif not Path(source).exists():
             raise RecipeError(
                 f"the calibration set {source} does not exist", hint="check the path", stage="quantize"
             )
@@ -147,6 +149,16 @@ def _digest_or_nothing(path: Path) -> str:
         return digest_of(path)
     except OSError:
         return ""
+
+
+def _refuse_no_count(generated: str) -> None:
+    """Raise RecipeError for generated pictures of which no recipe could ask either."""
+    try:
+        calibration_reference(generated)
+    except ValueError as error:
+        raise RecipeError(
+            f"there is no calibration set {generated}", hint=f"give {error}", stage="quantize"
+        ) from error
 
 
 def inputs_of(machine: Machine) -> list[Any]:

@@ -1,6 +1,7 @@
 """Options that several commands share, and the settings that they add up to."""
 
 import functools
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -235,6 +236,13 @@ bake_option = click.option(
 )
 
 
+def _a_number(context: click.Context, option: click.Parameter, value: float | None) -> float | None:
+    """Refuse nan, which click takes for one in every range."""
+    if value is not None and math.isnan(value):
+        raise click.BadParameter("nan is not a number", context, option)
+    return value
+
+
 def calibration_options(command: Command) -> Command:
     """Add --calibration, --samples, --preset and --max-drop; the command gets them as `calibration`."""
 
@@ -251,7 +259,7 @@ def calibration_options(command: Command) -> Command:
         help="Of activations: mixed gives signed ones a zero point, performance none.",
     )  # fmt: skip
     @click.option(
-        "--max-drop", type=click.FloatRange(0, 100), metavar="POINTS",
+        "--max-drop", type=click.FloatRange(0, 100), callback=_a_number, metavar="POINTS",
         help=f"How much lower mAP may be than in FP32; needs annotations.  [default: {DEFAULT_DROP}]",
     )  # fmt: skip
     @functools.wraps(command)

@@ -42,6 +42,7 @@ def quantize_command(name: str, catalog: "Catalog", settings: Settings, **option
     The same as `build` with the recipe's precisions and INT8; what is up to date stays. Exits with 1 when it costs
     more than --max-drop, or when the gate rejects it.
     """
+    from ssdconvert.build_plan import offered
     from ssdconvert.cli.render import build_text
     from ssdconvert.cli.step_summary import append_to_step_summary
     from ssdconvert.recipe_source import IrSource
@@ -51,6 +52,12 @@ def quantize_command(name: str, catalog: "Catalog", settings: Settings, **option
         raise RecipeError(
             f"{entry.recipe.name} is a ready IR, which is taken as it is and never quantised",
             hint="`ssdconvert build --precision INT8` takes the INT8 that is published, if there is one",
+            stage="quantize",
+        )
+    if offered(entry.recipe) == ("INT8",):
+        raise RecipeError(
+            f"{entry.recipe.name} is quantised already",
+            hint=f"`ssdconvert build {entry.recipe.name}` converts it as it is",
             stage="quantize",
         )
     precisions = tuple(dict.fromkeys((*entry.recipe.precisions, "INT8")))
