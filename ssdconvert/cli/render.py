@@ -121,7 +121,7 @@ def _candidate_line(name: str, checks: Sequence[Check]) -> str:
         elif check.metric == LEVELS and check.status != "fail":
             parts.append(f"resize {check.value:.0f} of 255 (limit {check.limit:g})")
         elif check.status == "fail" and check.level in ("contract", "detections"):
-            parts.append(f"{check.output} {check.metric}: {check.reason}".strip())
+            parts.append(f"{check.output} {check.metric}: {check.reason or _with_limit(check)}".strip())
         elif check.output == NEARER and check.status == "fail":
             parts.append(f"{NEARER}: {_with_limit(check)}")
         elif check.status in UNMEASURED:
