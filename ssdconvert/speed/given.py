@@ -1,7 +1,7 @@
 """The contenders that a MODEL on the command line stands for: its IRs, its ONNX graph, the original of its recipe."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ssdconvert.build_plan import PRECISIONS
@@ -88,7 +88,21 @@ def contenders_of(model: str, catalog: Catalog, asked: Asked, fetching: FetchOpt
         skipped += missing
     stand_in = path.stem.endswith(STAND_IN)
     return Given(
-        path.stem, f"{name} {pixels.shape[1]}x{pixels.shape[0]}", tuple(contenders), tuple(skipped), stand_in
+        path.stem,
+        f"{name} {pixels.shape[1]}x{pixels.shape[0]}",
+        _numbered(contenders),
+        tuple(skipped),
+        stand_in,
+    )
+
+
+def _numbered(contenders: Sequence[Contender]) -> tuple[Contender, ...]:
+    """Return contenders by whose names ratios can be told: the second and further ones of a name get a number."""
+    names = [one.name for one in contenders]
+    counts = [names[: place + 1].count(name) for place, name in enumerate(names)]
+    return tuple(
+        one if count == 1 else replace(one, name=f"{one.name} ({count})")
+        for one, count in zip(contenders, counts, strict=True)
     )
 
 

@@ -91,6 +91,16 @@ def test_the_same_file_twice_differs_by_noise_alone(run: Callable[..., Any], mod
     assert [row["name"] for row in ended.document["rows"]] == ["model.xml", "given model.xml"]
 
 
+def test_files_of_one_name_have_names_of_their_own(run: Callable[..., Any], model: Path) -> None:
+    """Two builds of a recipe give files of the same name; ratios are told by the names of rows."""
+    ended = run(
+        "bench", model, "--engine", "openvino", "--against", model, "--against", model, *BRIEF, "--json"
+    )
+    assert ended.code == 0, ended.err
+    names = ["model.xml", "given model.xml", "given model.xml (2)"]
+    assert [row["name"] for row in ended.document["rows"]] == names
+
+
 def test_an_onnx_file_runs_in_both_engines(run: Callable[..., Any], demo: Path) -> None:
     ended = run("bench", demo / "ssd-demo.onnx", "--recipe", "ssd-demo", *BRIEF, "--engine", "openvino",
                 "--engine", "onnxruntime", "--json")  # fmt: skip
