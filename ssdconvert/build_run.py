@@ -1,5 +1,6 @@
 """One run of the pipeline: what its stages share, and what of it they depend on."""
 
+import logging
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -15,17 +16,21 @@ from ssdconvert.devices import Machine
 from ssdconvert.errors import RecipeError
 from ssdconvert.myriad import FACTS, FOLDER, PRECISION, files_for_myriad
 from ssdconvert.pictures import named_pictures
+from ssdconvert.quantisation.cost import COST
+from ssdconvert.quantisation.options import AS_USUAL
 from ssdconvert.recipe_types import GENERATED, calibration_reference
 from ssdconvert.source_files import SourceFiles
 from ssdconvert.stage_runner import StageRunner
 from ssdconvert.toolchains import kind_of
-from ssdconvert.workspace import PRIVATE, Workspace, digest_of
+from ssdconvert.workspace import PRIVATE, Workspace, digest_of, ir_files
 
 if TYPE_CHECKING:
     from ssdconvert.originals import Original
     from ssdconvert.quantisation.calibration import CalibrationSet
     from ssdconvert.report.result import Check
     from ssdconvert.samples import PictureFile, Recorded
+
+log = logging.getLogger(__name__)
 
 
 class BuildRun:
@@ -78,7 +83,16 @@ class BuildRun:
         return {path: digest for stage in stages for path, digest in self.workspace.digests(stage).items()}
 
     def refuse_uncalibrated(self) -> None:
-        """Raise, before anything is built, what would be raised when it is quantised: RecipeError, or ImportError."""
+        """Raise, before anything is built, what would be raised when it is quantised: RecipeError, or ImportError.
+
+        How to calibrate is of no use where nothing in 8 bits is asked for.
+        """
+        if "INT8" not in self.plan.precisions and self.options.calibration != AS_USUAL:
+            raise RecipeError(
+                "--calibration, --samples, --preset and --max-drop are of INT8, which is not asked for",
+                hint=f"add --precision INT8, or run `ssdconvert quantize {self.recipe.name}`",
+                stage="quantize",
+            )
         if self.plan.quantises:
             _ = self.calibration_source
             if find_spec("nncf") is None:
@@ -107,6 +121,16 @@ class BuildRun:
         from ssdconvert.quantisation.calibration import opened
 
         return opened(self.calibration_source, self.options.calibration, self.recipe)
+
+    def remove_quantised(self) -> None:
+        """Remove the 8 bits of an earlier build, which are not asked for any more, and tell so."""
+        files = [self.workspace.path(path) for path in (*ir_files(self.recipe.name, "INT8"), COST)]
+        if files[0].exists():
+            log.warning(
+                "the INT8 IR of an earlier build is removed: INT8 is not among the precisions that are asked for"
+            )
+        for file in files:
+            file.unlink(missing_ok=True)
 
     def accuracy_check(self) -> "Check":
         """Return the gate's check of what quantisation costs."""

@@ -171,6 +171,8 @@ class _Build(BuildRun):
         def action() -> str:
             from ssdconvert.stages.convert import adopt, convert, convert_caffe, convert_heads
 
+            if "INT8" not in self.plan.irs:
+                self.remove_quantised()
             for precision in PRECISIONS:  # one that is not asked for any more would be of an earlier recipe
                 for path in ir_files(self.recipe.name, precision):
                     self.workspace.path(path).unlink(missing_ok=True)
@@ -210,8 +212,7 @@ class _Build(BuildRun):
         path, files = self.workspace.path, ir_files(self.recipe.name, "INT8")
         if not self.plan.quantises:
             if "INT8" not in self.plan.irs:
-                for file in (COST, *files):
-                    path(file).unlink(missing_ok=True)  # of an earlier build
+                self.remove_quantised()
             return
         options = self.options.calibration
         with self.calibration_set() as pictures:
