@@ -110,5 +110,9 @@ def _halves(items: Sequence[Item], samples: int) -> tuple[tuple[Item, ...], tupl
         )
     order = [items[index] for index in np.random.default_rng(SEED).permutation(len(items))]
     half = len(items) // 2
+    if half < FEWEST:
+        log.warning(
+            "what 8 bits cost is measured on pictures that they are calibrated on, for want of others"
+        )
     count = min(samples, half if half >= FEWEST else len(items))
     return tuple(order[:count]), tuple(order[count : count + samples] if half >= FEWEST else order[:samples])

@@ -76,9 +76,12 @@ def test_of_few_pictures_all_serve_for_both_and_it_is_said(
     ],
 )
 def test_pictures_that_measure_are_others_where_there_are_enough(
-    tmp_path: Path, recipe: Recipe, count: int, samples: int, calibrated: int, measured: int
-) -> None:
-    pictures = drawn(annotated(tmp_path / "set", count), recipe, samples=samples)
+    tmp_path: Path, recipe: Recipe, caplog: pytest.LogCaptureFixture, count: int, samples: int, calibrated: int,
+    measured: int,
+) -> None:  # fmt: skip
+    with caplog.at_level(logging.WARNING):
+        pictures = drawn(annotated(tmp_path / "set", count), recipe, samples=samples)
+    assert ("for want of others" in caplog.text) == (calibrated == count)
     assert (len(pictures.calibrated), len(pictures.measured)) == (calibrated, measured)
     assert bool({*pictures.calibrated} & {*pictures.measured}) == (calibrated == count)
     assert [picture.path for picture in pictures.annotated] == list(pictures.measured)
