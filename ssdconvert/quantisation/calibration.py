@@ -63,7 +63,7 @@ def opened(source: str, options: CalibrationOptions, recipe: Recipe) -> Iterator
         if source.startswith(GENERATED):
             path = _generated(Path(folder), int(source.removeprefix(GENERATED)))
         if _is_annotated(path):
-            yield _drawn_annotated(read_data_set(path), options, recipe)
+            yield _drawn_annotated(_data_set(path), options, recipe)
             return
         if options.max_drop is not None:
             raise RecipeError(
@@ -78,6 +78,16 @@ def opened(source: str, options: CalibrationOptions, recipe: Recipe) -> Iterator
 
 def _is_annotated(path: Path) -> bool:
     return path.suffix in (".json", ".txt") or (path / "Annotations").is_dir()
+
+
+def _data_set(path: Path) -> DataSet:
+    """Read annotations whose pictures have to lie where they are looked for: `evaluate` has options for others."""
+    try:
+        return read_data_set(path)
+    except RecipeError as error:
+        if "--images" in error.hint:
+            error.hint = "put the pictures there, or take those that are missing out of the annotations"
+        raise
 
 
 def _generated(folder: Path, count: int) -> Path:

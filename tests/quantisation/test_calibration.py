@@ -93,6 +93,16 @@ def test_classes_without_a_category_are_left_out(tmp_path: Path, recipe: Recipe)
     assert pictures.category_ids == {5: 1}
 
 
+def test_a_picture_that_is_missing_is_told_without_options_of_evaluate(
+    tmp_path: Path, recipe: Recipe
+) -> None:
+    path = annotated(tmp_path / "set", 3)
+    (path.parent / "images" / "1.png").unlink()
+    with pytest.raises(RecipeError, match=r"1 of 3 pictures .*: 1\.png") as raised:
+        drawn(path, recipe)
+    assert raised.value.hint.startswith("put the pictures there")
+
+
 def test_generated_pictures_are_those_of_the_demo_and_go_away(recipe: Recipe) -> None:
     with opened("generated:4", CalibrationOptions(samples=4), recipe) as pictures:
         paths = pictures.calibrated
