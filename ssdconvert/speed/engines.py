@@ -7,7 +7,7 @@ IR has inside (order of channels, mean, scale) counts, what the caller does befo
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -64,6 +64,16 @@ class Contender:
     device: str
     open: Callable[[Hint, int | None], Engine]
     required: bool = True
+
+
+def numbered(contenders: Sequence[Contender]) -> tuple[Contender, ...]:
+    """Return contenders by whose names ratios can be told: the second and further ones of a name get a number."""
+    names = [one.name for one in contenders]
+    counts = [names[: place + 1].count(name) for place, name in enumerate(names)]
+    return tuple(
+        one if count == 1 else replace(one, name=f"{one.name} ({count})")
+        for one, count in zip(contenders, counts, strict=True)
+    )
 
 
 @dataclass(frozen=True)

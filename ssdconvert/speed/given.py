@@ -1,7 +1,7 @@
 """The contenders that a MODEL on the command line stands for: its IRs, its ONNX graph, the original of its recipe."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from ssdconvert.build_plan import PRECISIONS
@@ -15,7 +15,7 @@ from ssdconvert.model_given import MODEL_FILES, model_given
 from ssdconvert.pictures import embedded_pictures, named_pictures, read_picture
 from ssdconvert.recipe import STAND_IN, Recipe
 from ssdconvert.recipe_source import IrSource, OnnxSource
-from ssdconvert.speed.engines import Contender
+from ssdconvert.speed.engines import Contender, numbered
 from ssdconvert.speed.onnx_engine import onnx_contender
 from ssdconvert.speed.openvino_engine import openvino_contender
 from ssdconvert.speed.original_engine import original_contenders
@@ -60,6 +60,7 @@ def contenders_of(model: str, catalog: Catalog, asked: Asked, fetching: FetchOpt
     wanted = tuple(word.upper() for word in asked.precisions)
     path, recipe = model_given(model, catalog, asked.recipe, wanted[0] if wanted else None)
     files = _of_build(model, path, catalog, asked, wanted)
+    _refuse_another(path, recipe)
     recipe = recipe or _told_by(path, catalog)
     entry = _entry(recipe, catalog)
     name, pixels = _picture(asked.picture, entry)
@@ -90,19 +91,9 @@ def contenders_of(model: str, catalog: Catalog, asked: Asked, fetching: FetchOpt
     return Given(
         path.stem,
         f"{name} {pixels.shape[1]}x{pixels.shape[0]}",
-        _numbered(contenders),
+        numbered(contenders),
         tuple(skipped),
         stand_in,
-    )
-
-
-def _numbered(contenders: Sequence[Contender]) -> tuple[Contender, ...]:
-    """Return contenders by whose names ratios can be told: the second and further ones of a name get a number."""
-    names = [one.name for one in contenders]
-    counts = [names[: place + 1].count(name) for place, name in enumerate(names)]
-    return tuple(
-        one if count == 1 else replace(one, name=f"{one.name} ({count})")
-        for one, count in zip(contenders, counts, strict=True)
     )
 
 
@@ -156,11 +147,27 @@ def _title(precision: str, path: Path, machine: Machine, machines: Sequence[Mach
     return told if [one.device for one in machines] == ["CPU"] else f"{told} on {machine.device}"
 
 
+def _refuse_another(path: Path, recipe: Recipe | None) -> None:
+    """Raise RecipeError for a recipe that an IR was not made by: its original is another model."""
+    own = _name_told_by(path)
+    if recipe and own and own != recipe.name.removesuffix(STAND_IN):
+        raise RecipeError(
+            f"{path} says that it was made by the recipe {own}, not by {recipe.name}",
+            hint="leave --recipe out, or give that one",
+            stage="bench",
+        )
+
+
+def _name_told_by(path: Path) -> str:
+    """Return the name of the recipe that an IR says it was made by, empty where it says none."""
+    if path.suffix != ".xml":
+        return ""
+    return description_in(read_ir(path)).get("recipe", "").removesuffix(STAND_IN)
+
+
 def _told_by(path: Path, catalog: Catalog) -> Recipe | None:
     """Return the recipe that an IR says it was made by, None where it says none or nobody has it."""
-    if path.suffix != ".xml":
-        return None
-    name = description_in(read_ir(path)).get("recipe", "").removesuffix(STAND_IN)
+    name = _name_told_by(path)
     try:
         return catalog.find(name).recipe if name else None
     except RecipeError:

@@ -11,6 +11,16 @@ from ssdconvert.workspace import write_json, written_atomically
 
 def write(comparison: Comparison, folder: Path) -> tuple[Path, Path]:
     """Write both files into a folder, and return their paths; RecipeError where it cannot be made."""
+    make_folder(folder)
+    document, page = folder / "bench.json", folder / "bench.md"
+    write_json(document, comparison.to_json())
+    with written_atomically(page) as temporary:
+        temporary.write_text(plain(to_markdown(comparison)), "utf-8")
+    return document, page
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder for a comparison, which is known before it is measured; RecipeError where it cannot be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -19,8 +29,3 @@ def write(comparison: Comparison, folder: Path) -> tuple[Path, Path]:
             hint="give another one with --output",
             stage="output",
         ) from error
-    document, page = folder / "bench.json", folder / "bench.md"
-    write_json(document, comparison.to_json())
-    with written_atomically(page) as temporary:
-        temporary.write_text(plain(to_markdown(comparison)), "utf-8")
-    return document, page

@@ -124,6 +124,8 @@ def test_an_onnx_file_runs_in_both_engines(run: Callable[..., Any], demo: Path) 
         (["MODEL", "--against", "nothing.onnx"], 2, "nothing.onnx does not exist"),
         (["MODEL", "--against", "PICTURE"], 2, "is no .xml or .onnx"),
         (["MODEL", "--image", "nothing.jpg"], 2, "nothing.jpg does not exist"),
+        (["nothing.xml", "--output", "BROKEN/out"], 2, "the folder BROKEN/out cannot be made"),
+        (["OTHERS", "--recipe", "ssd-demo"], 2, "made by the recipe tiny, not by ssd-demo"),
         (["MODEL", "--engine", "onnxruntime"], 2, "there is nothing to measure"),
         (["BROKEN"], 4, "is no whole .xml of an IR"),
         (["TWO"], 2, "2 inputs, expected one"),
@@ -142,13 +144,26 @@ def test_bad_input_is_told_with_a_hint(
         "BROKEN": lambda: broken(tmp_path),
         "TWO": lambda: model_giving(rows, (1, 3, 8, 8), (1, 3, 8, 8), name="two"),
         "DYNAMIC": lambda: model_giving(rows, (1, 3, -1, -1), name="dynamic"),
+        "OTHERS": lambda: said_to_be_of(model, "tiny"),
         "NAN": lambda: model_giving({"detection_out": np.full((1, 1, 6, 7), np.nan, np.float32)}, name="nan"),
     }
+    (tmp_path / "BROKEN").write_text("a file")
     ended = run("bench", *(made[one]() if one in made else one for one in arguments))
     assert ended.code == code, ended.err
     assert re.search(told, ended.err)
     assert "hint: " in ended.err
     assert "Traceback" not in ended.err
+
+
+def said_to_be_of(model: Path, recipe: str) -> Path:
+    """A copy of an IR that says of itself that it was made by a recipe."""
+    import openvino
+
+    described = openvino.Core().read_model(model)
+    described.set_rt_info(recipe, ["ssdconvert", "recipe"])
+    path = model.with_name("others.xml")
+    openvino.save_model(described, path)
+    return path
 
 
 def broken(folder: Path) -> Path:
