@@ -49,6 +49,7 @@ class BuildRun:
         self.stages = StageRunner(workspace, options.rerun, on_stage)
         self.pictures = named_pictures(entry)
         self.source = SourceFiles((), None)
+        self.calibration: CalibrationSet | None = None
         self.result = BuildResult(self.recipe.name, workspace.folder, self.stages.results)
 
     @cached_property

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -21,7 +22,7 @@ from ssdconvert.myriad import (
 )
 from ssdconvert.openvino_converter import TOOLCHAIN as CONVERTING
 from ssdconvert.pictures import read_picture
-from ssdconvert.quantisation.cost import COST
+from ssdconvert.quantisation.cost import COST, read_cost
 from ssdconvert.release.names import ACCEPTANCE
 from ssdconvert.report.result import verification_from_json
 from ssdconvert.runners.openvino_core import extensions_in_use
@@ -93,11 +94,12 @@ class _Build(BuildRun):
         from ssdconvert.stages.manifest import artefact_entries
 
         self.refuse_uncalibrated()
-        for name in STAGES:
-            if name != "load":  # loaded by the first stage that needs it
-                getattr(self, f"_{name}")()
-            if name == until:
-                break
+        last = STAGES.index(until)
+        quantises = self.plan.quantises and STAGES.index("quantize") <= last
+        with self.calibration_set() if quantises else nullcontext() as self.calibration:
+            for name in STAGES[: last + 1]:
+                if name != "load":  # loaded by the first stage that needs it
+                    getattr(self, f"_{name}")()
         if not self.result.artefacts:  # it ended before the manifest, which lists them
             self.result.artefacts = artefact_entries(self.workspace, self.artefacts())
         return self.result
@@ -214,34 +216,34 @@ class _Build(BuildRun):
             if "INT8" not in self.plan.irs:
                 self.remove_quantised()
             return
-        options = self.options.calibration
-        with self.calibration_set() as pictures:
+        options, pictures = self.options.calibration, self.calibration
+        assert pictures is not None
 
-            def action() -> str:
-                from ssdconvert.stages.quantize import quantize
+        def action() -> str:
+            from ssdconvert.stages.quantize import quantize
 
-                cost = quantize(
-                    self.recipe,
-                    self.original,
-                    path(self.plan.irs["FP32"]),
-                    path(files[0]),
-                    pictures,
-                    options,
-                    self.source.digests,
-                    self.plan.tail,
-                    self.plan.converter,
-                    self.plan.bake,
-                )
-                cost.write(self.workspace.folder)
-                return cost.told
+            cost = quantize(
+                self.recipe,
+                self.original,
+                path(self.plan.irs["FP32"]),
+                path(files[0]),
+                pictures,
+                options,
+                self.source.digests,
+                self.plan.tail,
+                self.plan.converter,
+                self.plan.bake,
+            )
+            cost.write(self.workspace.folder)
+            return cost.told
 
-            inputs = {
-                "files": self.digests("convert"),
-                "pictures": pictures.digests(),
-                "options": asdict(options),
-                "tools": tool_versions(("openvino", "nncf")),
-            }
-            self.stages.run("quantize", inputs, [*files, COST], action)
+        inputs = {
+            "files": self.digests("convert"),
+            "pictures": pictures.digests(),
+            "options": asdict(options),
+            "tools": tool_versions(("openvino", "nncf")),
+        }
+        self.stages.run("quantize", inputs, [*files, COST], action)
 
     def _myriad(self) -> None:
         """Make what MYRIAD needs, where it is asked for: IR v10 and a blob."""
@@ -412,6 +414,7 @@ class _Build(BuildRun):
                 self.plan.converter,
                 self.plan.bake,
                 recipe,
+                read_cost(self.workspace.folder).to_json() if self.plan.quantises else None,
             )
             write_documents(self.workspace.folder, document, recipe, self.result.verification)
         self.stages.tell(StageResult("manifest", "done", time.monotonic() - started, "", "manifest.json"))

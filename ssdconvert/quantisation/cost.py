@@ -43,11 +43,16 @@ class Cost:
     @property
     def told(self) -> str:
         """The cost in words."""
-        floats = f", {len(self.left_in_float)} layers left in FP32" if self.left_in_float else ""
+        count = len(self.left_in_float)
+        floats = f", {count} layer{'s' if count > 1 else ''} left in FP32" if count else ""
         return (
             f"{self.metric} {100 * self.value:.2f} of {100 * self.reference:.2f} on {self.pictures} pictures: "
             f"{self.drop:.2f} points lower (limit {100 * self.limit:g}){floats}"
         )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry of a manifest; its artifacts have the digests."""
+        return {key: value for key, value in asdict(self).items() if key != "sha256"}
 
     def write(self, folder: Path) -> None:
         """Write it into a build folder."""

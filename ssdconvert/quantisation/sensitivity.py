@@ -55,7 +55,7 @@ def _run(model: Any, inputs: Sequence[NDArray[Any]]) -> Run:
 
 def _distance(expected: Run, actual: Run) -> float:
     shares = [
-        np.square(other - one).sum(dtype=np.float64) / np.square(one).sum(dtype=np.float64)
+        np.square(other - one).sum(dtype=np.float64) / (np.square(one).sum(dtype=np.float64) or 1.0)
         for pictures in zip(expected, actual, strict=True)
         for one, other in zip(*pictures, strict=True)
     ]

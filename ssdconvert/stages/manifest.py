@@ -16,7 +16,7 @@ from ssdconvert.myriad import TOOLCHAIN as MYRIAD
 from ssdconvert.openvino_converter import TOOLCHAIN
 from ssdconvert.recipe import Recipe, recipe_digest
 from ssdconvert.toolchains import kind_of
-from ssdconvert.versions import tool_versions
+from ssdconvert.versions import TOOLS, tool_versions
 from ssdconvert.workspace import Workspace, digest_of
 
 SCHEMA_VERSION = 1
@@ -47,12 +47,13 @@ def manifest_document(
     converter: str = "mo",
     bake: str = "values",
     resolved: Recipe | None = None,
+    quantised: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the manifest of a build.
 
     `resolved` is the recipe with digests of unpinned files, where there are any; `gate` is what verification
     was given beside the recipe, `tail` what was put behind converted heads, `converter` and `bake` are of
-    `build_plan.CONVERTERS` and `BAKES`.
+    `build_plan.CONVERTERS` and `BAKES`. `quantised` is how its 8 bits were made, and what they cost.
     """
     return {
         "schema": SCHEMA_VERSION,
@@ -65,10 +66,11 @@ def manifest_document(
         **({} if recipe.source.keeps_outputs else {"tail": tail}),
         "sources": [_described(file) for file in files],
         "evidence": [_described(evidence)] if evidence else [],
-        "tools": tool_versions(),
+        "tools": tool_versions((*TOOLS, "nncf") if quantised else TOOLS),
         "code_sha256": code,
         "stages": {
             **_conversion(recipe, converter, bake),
+            **({"quantize": dict(quantised)} if quantised else {}),
             **_for_myriad(artefacts),
             "verify": {**gate, "limits": {p: asdict(limits_of(recipe, p)) for p in DEFAULT_LIMITS}},
         },

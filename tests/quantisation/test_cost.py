@@ -47,5 +47,5 @@ def test_other_files_are_not_those_that_were_measured(cost: Cost, xml: Path, suf
 
 def test_in_words(cost: Cost) -> None:
     assert cost.told == (
-        "map 84.90 of 85.00 on 20 pictures: 0.10 points lower (limit 0.2), 1 layers left in FP32"
+        "map 84.90 of 85.00 on 20 pictures: 0.10 points lower (limit 0.2), 1 layer left in FP32"
     )
