@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from xml.parsers.expat import ExpatError, ParserCreate
 
-from ssdconvert.accuracy.data_set import checked, inside
+from ssdconvert.accuracy.coco_form import checked, inside
 from ssdconvert.errors import RecipeError
 
 LARGEST = 16 << 20  # bytes of an annotation
@@ -57,20 +57,20 @@ def voc_images(annotations: Path) -> Path:
     return annotations if annotations.is_dir() else annotations.parent
 
 
-def read_voc(annotations: Path) -> dict[str, Any]:
-    """Return COCO's form of a folder of XML files, of a development kit, or of a list in its ImageSets.
+def read_voc(annotations: Path, folder: Path) -> dict[str, Any]:
+    """Return COCO's form of XML files, those of a folder, a development kit, or a list in its ImageSets.
 
-    Pictures are numbered from 1 in the order of the files' names, categories in that of their own. Raises
-    RecipeError, which names the file, for annotations that are wrong.
+    `folder` is that of the pictures. They are numbered from 1 in the order of the files' names, categories in that
+    of their own. Raises RecipeError, which names the file, for annotations that are wrong.
     """
     images: list[dict[str, Any]] = []
     objects: list[tuple[int, str, dict[str, Any]]] = []
     for number, path in enumerate(_files(annotations), start=1):
         try:
             root = _parsed(path)
-            images.append({"id": number, **_picture(root, path, voc_images(annotations))})
+            images.append({"id": number, **_picture(root, path, folder)})
             objects += [(number, *_object(node)) for node in root.children.get("object", ())]
-        except (ValueError, ExpatError, LookupError, OSError) as error:
+        except (ArithmeticError, ValueError, ExpatError, LookupError, OSError) as error:
             raise RecipeError(
                 f"{path} is no annotation in VOC's form: {error}",
                 hint="correct or remove it",

@@ -88,6 +88,13 @@ def test_pictures_that_are_nowhere(document: Document, tmp_path: Path) -> None:
         read_data_set(path, tmp_path / "absent")
 
 
+def test_a_name_that_no_file_can_have_is_missing(write: Any, document: Document) -> None:
+    document["images"][0]["file_name"] = "b" * 300 + ".jpg"
+    with pytest.raises(RecipeError, match="1 of 2 pictures"):
+        read_data_set(write(document))
+    assert len(read_data_set(write(document), allow_missing=True).missing) == 1
+
+
 def test_missing_pictures_are_listed_or_left_out(write: Any, document: Document, tmp_path: Path) -> None:
     document["images"] += [
         {"id": 100 + i, "file_name": f"gone-{i}.jpg", "width": 1, "height": 1} for i in range(7)
@@ -112,13 +119,17 @@ def test_missing_pictures_are_listed_or_left_out(write: Any, document: Document,
         ("images", {"file_name": "/b.jpg"}, "leaves the folder"),
         ("images", {"file_name": "..\\b.jpg"}, "leaves the folder"),
         ("images", {"file_name": ""}, "expected the name of a file"),
+        ("images", {"file_name": "."}, "the folder of the pictures itself"),
         ("images", {"width": 0}, "width is 0"),
+        ("images", {"width": 10**400}, "expected a whole number of 64 bits"),
         ("annotations", {"image_id": 8}, "no image has the id 8"),
         ("annotations", {"category_id": 1}, "no category has the id 1"),
         ("annotations", {"bbox": [0, 0, -1, 2]}, "not negative"),
         ("annotations", {"bbox": [0, float("nan"), 1, 2]}, "finite"),
         ("annotations", {"bbox": [0, 0, 1]}, "expected x, y, width and height"),
+        ("annotations", {"bbox": [0, 10**400, 1, 2]}, "finite"),
         ("annotations", {"area": -3}, "area is -3"),
+        ("annotations", {"iscrowd": "0"}, "iscrowd is '0', expected 0 or 1"),
         ("categories", {"name": ""}, "expected a name"),
     ],
 )

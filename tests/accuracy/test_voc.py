@@ -56,6 +56,12 @@ def test_a_split_and_a_plain_folder(kit: Path) -> None:
     assert names == ["1.jpg", "2.png"]
 
 
+def test_pictures_elsewhere_are_found_by_the_names_of_the_files(kit: Path, tmp_path: Path) -> None:
+    (kit / "JPEGImages").rename(tmp_path / "elsewhere")
+    data = read_data_set(kit, tmp_path / "elsewhere")
+    assert [one.name for one in data.pictures] == ["1.jpg", "2.png"]
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [
@@ -63,6 +69,7 @@ def test_a_split_and_a_plain_folder(kit: Path) -> None:
         ("<annotation>", "no element found"),
         ("<net/>", "first element is not 'annotation'"),
         (annotation(size=""), "size/width is ''"),
+        (annotation(size=SIZE.replace("40", "inf")), "infinity"),
         (annotation(OBJECT.format("dog", 0, "")), "bndbox/xmin is ''"),
         (annotation(OBJECT.format("dog", 0, BOX.replace("40", "0"))), "ends before it begins"),
         (annotation(OBJECT.format("", 0, BOX)), "expected a name"),
