@@ -135,8 +135,9 @@ def _whole(entry: Mapping[str, Any], key: str, least: int | None = None) -> int:
 
 
 def _finite(value: object) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and abs(value) <= sys.float_info.max  # type: ignore[operator]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= sys.float_info.max
 
 
 def _refuse(expected: str, found: object) -> Any:
