@@ -5,14 +5,14 @@ COCO's own annotations (instances) are a JSON file, see `accuracy.coco_form`, VO
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ssdconvert.accuracy.coco_form import SHOWN, read_coco, wrong
 from ssdconvert.plain_text import plain
-from ssdconvert.workspace import digest_of_bytes
+from ssdconvert.workspace import digest_of, digest_of_bytes
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class DataSet:
     """Pictures by their ids, and `document`, their annotations in COCO's form with what pycocotools needs.
 
     `missing` names the pictures that the annotations name and that are not there; they are not among `pictures`.
-    `digest` covers the annotations and the names and sizes of the files, not what is in the pictures.
+    `digest` covers the annotations, and the names and contents of the files.
     """
 
     pictures: tuple[AnnotatedPicture, ...]
@@ -89,14 +89,17 @@ def listed(names: Sequence[object], most: int = SHOWN) -> str:
     return plain(", ".join(str(name) for name in names[:most]) + more)
 
 
-def selected(data: DataSet, keep: Callable[[AnnotatedPicture], bool]) -> DataSet:
-    """Return a data set with fewer pictures; annotations and digest stay those of the whole."""
-    return replace(data, pictures=tuple(picture for picture in data.pictures if keep(picture)))
-
-
 def _digest(document: Mapping[str, Any], pictures: Iterable[AnnotatedPicture]) -> str:
-    sizes = [[picture.name, picture.path.stat().st_size] for picture in pictures]
-    return digest_of_bytes(json.dumps([document, sizes], sort_keys=True, separators=(",", ":")).encode())
+    files = [[picture.name, _content(picture.path)] for picture in pictures]
+    return digest_of_bytes(json.dumps([document, files], sort_keys=True, separators=(",", ":")).encode())
+
+
+def _content(path: Path) -> str:
+    """Return the digest of a file, empty where it cannot be read: such a picture is told as broken when it is needed."""
+    try:
+        return digest_of(path)
+    except OSError:
+        return ""
 
 
 def _is_file(path: Path) -> bool:
