@@ -27,6 +27,12 @@ SAME = "install the same ssdconvert[cluster] and the same tools on every worker"
 _LOCK = Lock()
 _OPEN: dict[str, Finder] = {}  # in a worker: the model that it runs
 _KEPT = ExitStack()  # and what it needs, as long as the worker lives
+_LOADED = program()  # files may be others since this process has loaded them
+
+
+def loaded_program() -> Mapping[str, Any]:
+    """Return `program` as it was when this process loaded it: what a worker that lives long still runs."""
+    return _LOADED
 
 
 def run_on_cluster(
@@ -42,13 +48,14 @@ def run_on_cluster(
     raises there is raised here.
     """
     with _client(address) as client:
-        _refuse_others(client, program())
+        expected = loaded_program()
+        _refuse_others(client, expected)
         for subject in subjects.models:
             left = [_absolute(picture) for picture in predictions.missing(subject.name, pictures)]
             size = _chunk_size(len(left), sum(client.nthreads().values()))
             chunks = [left[start : start + size] for start in range(0, len(left), size)]
             there = replace(subject, files=tuple(replace(f, path=f.path.absolute()) for f in subject.files))
-            for lines in _results(client, there, chunks):
+            for lines in _results(client, there, chunks, expected):
                 for line in lines:
                     predictions.add(line)
                     tell(line)
@@ -58,6 +65,7 @@ def run_on_cluster(
 def _client(address: str) -> Iterator[Any]:
     """Give a client of a scheduler that has a worker; MissingDevice where there is none."""
     from distributed import Client
+    from distributed import TimeoutError as TooLate  # Python 3.10 has two
 
     # what it logs of lost connections is told by what follows from them
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
@@ -72,7 +80,7 @@ def _client(address: str) -> Iterator[Any]:
     with client, client.as_current():
         try:
             client.wait_for_workers(1, timeout=PATIENCE)
-        except TimeoutError as error:
+        except TooLate as error:
             raise MissingDevice(
                 f"the scheduler at {address} has no worker",
                 hint=f"start some: `dask worker {address}`",
@@ -82,12 +90,13 @@ def _client(address: str) -> Iterator[Any]:
 
 
 def _results(
-    client: Any, subject: Subject, chunks: Sequence[Sequence[AnnotatedPicture]]
+    client: Any, subject: Subject, chunks: Sequence[Sequence[AnnotatedPicture]], expected: Mapping[str, Any]
 ) -> Iterator[list[Line]]:
     """Yield what comes back, as it does; what is left is cancelled when that ends early."""
     from distributed import KilledWorker, as_completed
+    from distributed.client import FutureCancelledError
 
-    futures = [client.submit(find_in, subject, tuple(chunk), pure=False) for chunk in chunks]
+    futures = [client.submit(find_in, subject, tuple(chunk), expected, pure=False) for chunk in chunks]
     try:
         for future in as_completed(futures):
             try:
@@ -98,12 +107,27 @@ def _results(
                     hint="see their logs; with too little memory, give them fewer threads",
                     stage="cluster",
                 ) from error
+            except FutureCancelledError as error:
+                raise MissingDevice(
+                    "the scheduler is gone: the connection to it was lost",
+                    hint="start it, and run the same command again: it goes on where it ended",
+                    stage="cluster",
+                ) from error
     finally:
         client.cancel(futures)
 
 
-def find_in(subject: Subject, pictures: Sequence[AnnotatedPicture]) -> list[Line]:
-    """Return what a model finds in pictures: what a worker is asked to do."""
+def find_in(
+    subject: Subject, pictures: Sequence[AnnotatedPicture], expected: Mapping[str, Any]
+) -> list[Line]:
+    """Return what a model finds in pictures: what a worker is asked to do, one that came late, too.
+
+    Raises MissingDevice where the worker has not the `expected` program, or not the files.
+    """
+    from distributed import get_worker
+
+    if loaded_program() != expected:
+        raise _other(get_worker().address, loaded_program(), expected)
     finder = _ready(subject)
     for picture in pictures:
         if not picture.path.is_file():  # it is there for whoever asks
@@ -141,21 +165,23 @@ def _lacking(what: str) -> MissingDevice:
 def _refuse_others(client: Any, expected: Mapping[str, Any]) -> None:
     """Raise MissingDevice for a worker that has no ssdconvert, or another one."""
     try:
-        told = client.run(program, on_error="return")
+        told = client.run(loaded_program, on_error="return")
     except Exception as error:  # a worker that cannot even read what it is asked
         told = {"asked first": error}
     for worker, found in sorted(told.items()):
-        if found == expected:
-            continue
-        if isinstance(found, BaseException):
-            why = f"cannot run ssdconvert: {type(found).__name__}: {found}"
-        else:
-            names = [
-                name for name in expected["tools"] if found["tools"].get(name) != expected["tools"][name]
-            ]
-            pairs = [f"{name} {found['tools'].get(name)}, here {expected['tools'][name]}" for name in names]
-            why = f"has {'; '.join(pairs) or 'the same version of ssdconvert with other code'}"
-        raise MissingDevice(f"the worker {worker} {why}", hint=SAME, stage="cluster")
+        if found != expected:
+            raise _other(worker, found, expected)
+
+
+def _other(worker: str, found: Any, expected: Mapping[str, Any]) -> MissingDevice:
+    """Return the error of a worker whose program is `found`, or what came of asking for it."""
+    if isinstance(found, BaseException):
+        why = f"cannot run ssdconvert: {type(found).__name__}: {found}"
+    else:
+        names = [name for name in expected["tools"] if found["tools"].get(name) != expected["tools"][name]]
+        pairs = [f"{name} {found['tools'].get(name)}, here {expected['tools'][name]}" for name in names]
+        why = f"has {'; '.join(pairs) or 'the same version of ssdconvert with other code'}"
+    return MissingDevice(f"the worker {worker} {why}", hint=SAME, stage="cluster")
 
 
 def _chunk_size(pictures: int, threads: int) -> int:

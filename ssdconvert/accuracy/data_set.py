@@ -95,7 +95,7 @@ def _digest(document: Mapping[str, Any], pictures: Iterable[AnnotatedPicture]) -
 
 
 def _content(path: Path) -> str:
-    """Return the digest of a file, empty where it cannot be read: such a picture is told as broken when it is needed."""
+    """Return the digest of a file, empty where it cannot be read: such a picture is told as broken later."""
     try:
         return digest_of(path)
     except OSError:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from distributed.client import FutureCancelledError
 
 from ssdconvert.accuracy import cluster
 from ssdconvert.accuracy.cluster import find_in, run_on_cluster
@@ -64,11 +65,13 @@ def test_a_worker_that_is_not_the_same_is_refused(
 
 @pytest.mark.usefixtures("worker")
 def test_what_a_worker_does(data: DataSet, subject: Subject, model_giving: Callable[..., Path]) -> None:
-    lines = find_in(subject, data.pictures[:3])
+    lines = find_in(subject, data.pictures[:3], program())
     assert [line.key for line in lines] == [("grey", 1), ("grey", 2), ("grey", 3)]
     assert len(lines[0].document["rows"]) == 3
     (ready,) = cluster._OPEN.values()
-    assert [line.text for line in find_in(subject, data.pictures[:3])] == [line.text for line in lines]
+    assert [line.text for line in find_in(subject, data.pictures[:3], program())] == [
+        line.text for line in lines
+    ]
     assert list(cluster._OPEN.values()) == [ready]
 
 
@@ -76,10 +79,34 @@ def test_what_a_worker_does(data: DataSet, subject: Subject, model_giving: Calla
 def test_a_worker_without_the_files(data: DataSet, subject: Subject, tmp_path: Path) -> None:
     away = replace(data.pictures[0], path=tmp_path / "away.png")
     with pytest.raises(MissingDevice, match=r"on the worker tcp://worker: there is no .*away\.png"):
-        find_in(subject, [away])
+        find_in(subject, [away], program())
     other = replace(subject, files=(replace(subject.files[0], sha256="0"), subject.files[1]))
     with pytest.raises(MissingDevice, match="or is another file"):
-        find_in(other, data.pictures)
+        find_in(other, data.pictures, program())
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_worker_that_came_late_is_asked_too(
+    monkeypatch: pytest.MonkeyPatch, data: DataSet, subject: Subject
+) -> None:
+    asked = program()
+    monkeypatch.setattr(cluster, "_LOADED", {**asked, "code": "of yesterday"})
+    with pytest.raises(
+        MissingDevice, match="tcp://worker has the same version of ssdconvert with other code"
+    ):
+        find_in(subject, data.pictures, asked)
+
+
+def test_a_scheduler_that_is_gone(monkeypatch: pytest.MonkeyPatch, data: DataSet, subject: Subject) -> None:
+    class Lost:
+        def result(self) -> Any:
+            raise FutureCancelledError("find_in-1", "scheduler-connection-lost")
+
+    monkeypatch.setattr("distributed.as_completed", lambda futures: futures)
+    client = SimpleNamespace(submit=lambda *a, **k: Lost(), cancel=lambda futures: None)
+    with pytest.raises(MissingDevice, match="the scheduler is gone") as error:
+        list(cluster._results(client, subject, [data.pictures], program()))
+    assert "goes on" in error.value.hint
 
 
 def test_chunks_are_small_enough_for_all_threads() -> None:
