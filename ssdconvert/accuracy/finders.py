@@ -53,17 +53,21 @@ def opened(subject: Subject, jobs: int | None = None) -> Iterator[Finder]:
         yield _deployed(subject, jobs)
 
 
-def names_of(subject: Subject) -> tuple[str, ...]:
-    """Return the names of labels 1, 2, ... of a model; raises as `opened` does, without making it ready."""
+def names_of(subject: Subject, warn: Callable[[str], None] = lambda told: None) -> tuple[str, ...]:
+    """Return the names of labels 1, 2, ... of a model that is deployed, as `detect` has them.
+
+    `warn` hears what of its recipe or labels does not fit. Raises as `opened` does, without making it ready.
+    """
     from ssdconvert.deployed import Feeding, deployed
     from ssdconvert.model_facts import facts_of_model
     from ssdconvert.runners.openvino_core import new_core
     from ssdconvert.runners.queues import read_model
 
-    if subject.recipe and not subject.labels:
-        return subject.recipe.class_names
     model = read_model(subject.path, new_core(subject.machine.extensions))
-    return deployed(facts_of_model(model, subject.path), subject.recipe, Feeding(), subject.labels).names
+    found = deployed(facts_of_model(model, subject.path), subject.recipe, Feeding(), subject.labels)
+    for warning in found.warnings:
+        warn(warning)
+    return found.names
 
 
 def one_thread_each(machine: Machine, jobs: int) -> Machine:

@@ -43,15 +43,21 @@ def shard_of(text: str) -> Shard:
     raise RecipeError(f"{text!r} is no shard", hint="write --shard 3/16: the third of sixteen", stage="usage")
 
 
-def header_of(subjects: Subjects, data: DataSet, shard: Shard | None = None) -> dict[str, Any]:
+def header_of(
+    subjects: Subjects,
+    data: DataSet,
+    shard: Shard | None = None,
+    warn: Callable[[str], None] = lambda told: None,
+) -> dict[str, Any]:
     """Return what predictions depend on: the first line of their file.
 
-    Raises RecipeError for a model that does not name its classes.
+    `warn` hears what does not fit the model. Raises RecipeError for a model that does not name its classes.
     """
-    names = names_of(subjects.models[0])
+    deployed = subjects.models[-1]  # the original comes first, and numbers its classes alike
+    names = names_of(deployed, warn)
     if not names:
         raise RecipeError(
-            f"nothing names the classes of {subjects.models[0].path}",
+            f"nothing names the classes of {deployed.path}",
             hint="give --recipe NAME, or --labels FILE",
             stage="evaluate",
         )

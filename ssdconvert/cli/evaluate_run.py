@@ -48,7 +48,7 @@ def run_evaluate(
     subjects = _subjects(model, catalog, fetching, settings, options)
     if options["speed"]:
         refuse_one_alone(subjects)
-    header = header_of(subjects, data, shard)
+    header = header_of(subjects, data, shard, lambda told: settings.progress(f"warning: {told}"))
     categories_of(header, data, options["allow_unmapped"])  # what does not map is told before anything runs
     if options["max_drop"] is not None and not any(subject.original for subject in subjects.models):
         raise RecipeError(

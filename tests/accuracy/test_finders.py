@@ -95,7 +95,13 @@ def test_names_of_classes(grey_model: Path, tmp_path: Path) -> None:
         "cat",
         "dog",
     )
-    assert names_of(Subject("FP32", file, Catalog().find("ssd-demo").recipe))[0] == "red disc"
+    recipe = Catalog().find("ssd-demo").recipe
+    own = recipe.model_copy(update={"input": recipe.input.model_copy(update={"shape": (1, 3, 8, 8)})})
+    assert names_of(Subject("FP32", file, own))[0] == "red disc"
+    told: list[str] = []
+    names = names_of(Subject("FP32", file, own, labels=read_labels(str(tmp_path / "names.txt"))), told.append)
+    assert names == ("cat", "dog")
+    assert "names 2 classes, the model has 5" in told[0]
 
 
 def test_what_a_model_stands_for(grey_model: Path, tmp_path: Path) -> None:
