@@ -48,31 +48,18 @@ def to_markdown(evaluation: Evaluation, gate: Gate, speeds: Mapping[str, str] | 
     """Return the page for people: a row for each model, the categories, and what was left out."""
     names = list(evaluation.models[0].accuracy.by_class)
     tools = evaluation.header["tools"]
-    latency = ["latency"] if speeds else []
+    columns = [*TITLES, "AP - original, points", *(["latency"] if speeds else []), "small", "medium", "large"]
+    titles = ("model", "engine", "MB", *columns)
+    drawn = f"the middle {CONFIDENCE:.0%} of {evaluation.draws} draws of as many pictures, with replacement"
     lines = [
         f"# {evaluation.header['name']}: {METRIC}",
         "",
         *(f"* {told}" for told in (*remarks(evaluation), *gate.told)),
         "",
-        *table(
-            [
-                (
-                    "model",
-                    "engine",
-                    "MB",
-                    *TITLES,
-                    "AP - original, points",
-                    *latency,
-                    "small",
-                    "medium",
-                    "large",
-                )
-            ]
-        ),
+        *table([titles]),
         *table([_row(one, tools, speeds) for one in evaluation.models], title=False),
         "",
-        f"In brackets: the middle {CONFIDENCE:.0%} of {evaluation.draws} draws of as many pictures, with replacement.",
-        "",
+        *([f"In brackets: {drawn}.", ""] if evaluation.draws else []),
         *table([("category", *(one.name for one in evaluation.models))]),
         *table(
             [(name, *(number(one.accuracy.by_class[name]) for one in evaluation.models)) for name in names],

@@ -104,8 +104,11 @@ def evaluate_command(
 
 
 def _refuse_together(arguments: tuple[str, ...], options: dict[str, Any]) -> None:
-    """Raise RecipeError for what does not go together."""
+    """Raise RecipeError for what does not go together, or says nothing."""
     merge = arguments[0] == MERGE
+    for name in ("expect", "shard", "scheduler"):
+        if options[name] == "":  # a variable of a script that is not set must not take a gate away
+            raise RecipeError(f"--{name} is empty", hint="give it a value, or leave it out", stage="usage")
     if not merge and len(arguments) > 1:
         raise click.UsageError(f"Got unexpected extra argument ({arguments[1]})")
     if merge and len(arguments) == 1:
@@ -118,6 +121,7 @@ def _refuse_together(arguments: tuple[str, ...], options: dict[str, Any]) -> Non
         ("--shard", options["shard"], "--max-drop", options["max_drop"] is not None),
         ("merge", merge, "--speed", options["speed"]),
         ("--shard", options["shard"], "--speed", options["speed"]),
+        ("--shard", options["shard"], "--strict", options["strict"]),
         ("--shard", options["shard"], "--scheduler", options["scheduler"]),
         ("--scheduler", options["scheduler"], "--jobs", options["jobs"]),
     ]

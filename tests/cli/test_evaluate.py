@@ -125,6 +125,7 @@ def test_a_model_alone_on_voc(run: Callable[..., Any], demo: Path, shapes: Path,
     assert ended.code == 0, ended.err
     assert "ssd-demo.xml  0.89 MB  AP 0." in ended.out
     assert "pass: ssd-demo.xml: AP 0." in ended.out
+    assert "In brackets" not in (tmp_path / "evaluation" / "ssd-demo" / "evaluation.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -137,6 +138,12 @@ def test_a_model_alone_on_voc(run: Callable[..., Any], demo: Path, shapes: Path,
         (("merge", "none.jsonl", "--shard", "1/2"), "exclude each other", 2),
         (("ssd-demo", "--shard", "3"), "is no shard", 2),
         (("ssd-demo", "--shard", "1/2", "--expect", "0.5±0.1"), "exclude each other", 2),
+        (("ssd-demo", "--shard", "1/2", "--strict"), "exclude each other", 2),
+        (("ssd-demo", "--shard", ""), "--shard is empty", 2),
+        (("ssd-demo", "--scheduler", ""), "--scheduler is empty", 2),
+        (("ssd-demo", "--expect", ""), "--expect is empty", 2),
+        (("ssd-demo", "--labels", "voc-20"), "voc-20 is too long: it names 20 classes, the model has 5", 2),
+        (("ssd-demo", "--labels", "voc-20"), "0 of 20 labels", 2),
         (("ssd-demo", "--expect", "85%±1%"), "in percent", 2),
         (("ssd-demo", "--no-original", "--max-drop", "1"), "exclude each other", 2),
         (("ultraface-rfb-320",), "is not built", 2),
