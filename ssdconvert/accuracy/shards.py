@@ -61,7 +61,10 @@ def _refuse_foreign(path: Path, header: Mapping[str, Any], first: Path, expected
         )
     if other:
         told = ", ".join(WORDS.get(key, key) for key in other)
-        raise _wrong(f"{path} is of another evaluation than {first}: {told} differ", "run that shard again")
+        raise _wrong(
+            f"{path} is of another evaluation than {first}: {told} differ",
+            "run that shard again as the others were, into a new folder",
+        )
 
 
 def _refuse_unfinished(

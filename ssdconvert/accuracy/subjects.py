@@ -103,10 +103,17 @@ class Asked:
 def subjects_of(model: str, catalog: Catalog, fetching: FetchOptions, asked: Asked) -> Subjects:
     """Return what MODEL stands for: a file alone, or what is built of a recipe, or in a folder, and the original.
 
-    Raises RecipeError where nothing is built, FetchError where the original cannot be had.
+    Raises RecipeError where nothing is built, or a precision is asked of a file, FetchError where the original cannot
+    be had.
     """
     if Path(model).suffix in MODEL_FILES:
         path, recipe = model_given(model, catalog, asked.recipe)
+        if asked.precisions:
+            raise RecipeError(
+                f"{path} is one file, of one precision",
+                hint="leave --precision out, or give the build",
+                stage="usage",
+            )
         one = Subject(path.name, _ir(path), recipe, labels=asked.labels, machine=asked.machine)
         return Subjects(path.stem, recipe, (one,))
     built = {}

@@ -116,6 +116,11 @@ def _refuse_together(arguments: tuple[str, ...], options: dict[str, Any]) -> Non
     pairs = [
         ("merge", merge, "--shard", options["shard"]),
         ("merge", merge, "--scheduler", options["scheduler"]),
+        ("merge", merge, "--precision", options["precisions"]),
+        ("merge", merge, "--no-original", options["no_original"]),
+        ("merge", merge, "--recipe", options["recipe"]),
+        ("merge", merge, "--labels", options["labels"]),
+        ("merge", merge, "--jobs", options["jobs"]),
         ("--no-original", options["no_original"], "--max-drop", options["max_drop"] is not None),
         ("--shard", options["shard"], "--expect", options["expect"]),
         ("--shard", options["shard"], "--max-drop", options["max_drop"] is not None),

@@ -50,10 +50,7 @@ def run_evaluate(
         refuse_one_alone(subjects)
     header = header_of(subjects, data, shard, lambda told: settings.progress(f"warning: {told}"))
     categories_of(header, data, options["allow_unmapped"])  # what does not map is told before anything runs
-    if options["max_drop"] is not None and not any(subject.original for subject in subjects.models):
-        raise RecipeError(
-            "--max-drop needs the original, and a model file has none", hint="give the build", stage="usage"
-        )
+    _refuse_drop_without_original(header, options)
     pictures = pictures_wanted(data, header["unannotated"])
     pictures = shard.of(pictures) if shard else pictures
     folder = options["output"] or Path("evaluation") / subjects.name
@@ -79,8 +76,19 @@ def run_merge(paths: Sequence[Path], settings: Settings, options: dict[str, Any]
     """Evaluate what the files of all shards hold; return the exit code."""
     data = read_data_set(options["annotations"], options["images"], options["allow_missing"])
     predictions = merged(paths, data)
+    _refuse_drop_without_original(predictions.header, options)
     folder = options["output"] or Path("evaluation") / predictions.header["name"]
     return _concluded(predictions, list(predictions.header[MODELS]), data, folder, settings, options)
+
+
+def _refuse_drop_without_original(header: Mapping[str, Any], options: dict[str, Any]) -> None:
+    """Raise RecipeError where --max-drop has nothing to compare with."""
+    if options["max_drop"] is not None and not any(one["original"] for one in header[MODELS].values()):
+        raise RecipeError(
+            f"--max-drop needs the original, and {', '.join(header[MODELS])} has none",
+            hint="give the build, without --no-original",
+            stage="usage",
+        )
 
 
 def _subjects(

@@ -85,6 +85,8 @@ def test_shards_and_a_torn_run_give_the_same_bytes(evaluate: Any, tmp_path: Path
     names = sorted((tmp_path / "shards").glob("*.jsonl"))
     assert evaluate("merge", *names, "--output", "merged").code == 0
     assert bytes_of(tmp_path / "merged") == bytes_of(tmp_path / "whole")
+    told = evaluate("merge", *names, "--max-drop", "0.1", "--output", "merged")
+    assert (told.code, "pass: FP32: AP" in told.out) == (0, True)
     (tmp_path / "torn").mkdir()
     content = (tmp_path / "whole" / "predictions.jsonl").read_bytes()
     (tmp_path / "torn" / "predictions.jsonl").write_bytes(content[: len(content) * 2 // 3])
@@ -136,6 +138,9 @@ def test_a_model_alone_on_voc(run: Callable[..., Any], demo: Path, shapes: Path,
         (("merge",), "Missing argument 'SHARD...'", 2),
         (("merge", "none.jsonl"), "none.jsonl cannot be read", 2),
         (("merge", "none.jsonl", "--shard", "1/2"), "exclude each other", 2),
+        (("merge", "none.jsonl", "--precision", "FP16"), "merge and --precision exclude each other", 2),
+        (("merge", "none.jsonl", "--no-original"), "merge and --no-original exclude each other", 2),
+        (("build/ssd-demo/FP32/ssd-demo.xml", "--precision", "FP16"), "is one file, of one precision", 2),
         (("ssd-demo", "--shard", "3"), "is no shard", 2),
         (("ssd-demo", "--shard", "1/2", "--expect", "0.5±0.1"), "exclude each other", 2),
         (("ssd-demo", "--shard", "1/2", "--strict"), "exclude each other", 2),
