@@ -74,6 +74,31 @@ def test_a_build_and_its_original(evaluate: Any, shapes: Path, tmp_path: Path) -
     assert "pictures in" not in again.err  # nothing was left to run
 
 
+def test_size_accuracy_and_speed_of_precisions_are_told_together(
+    evaluate: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from functools import partial
+
+    from ssdconvert.accuracy import speeds
+
+    monkeypatch.setattr(speeds, "compare", partial(speeds.compare, seconds=0.1, rounds=1))
+    ended = evaluate("ssd-demo", "--no-original", "--speed", "--json")
+    assert ended.code == 0, ended.err
+    folder = tmp_path / "evaluation" / "ssd-demo"
+    assert [row["name"] for row in ended.document["speed"]["rows"]] == ["FP32", "FP16"]
+    assert "speed" not in json.loads((folder / "evaluation.json").read_text())
+    assert json.loads((folder / "bench.json").read_text()) == ended.document["speed"]
+    title, _, fp32, fp16 = [
+        line for line in (folder / "evaluation.md").read_text().splitlines() if line.startswith("|")
+    ][:4]
+    place = [cell.strip() for cell in title.split("|")].index("latency")
+    assert fp32.split("|")[place].strip().endswith(" ms")
+    assert "times as fast as FP32" in fp16.split("|")[place]
+    alone = evaluate("ssd-demo", "--precision", "FP32", "--speed")
+    assert alone.code == 2
+    assert "there are no two" in alone.err
+
+
 def test_shards_and_a_torn_run_give_the_same_bytes(evaluate: Any, tmp_path: Path) -> None:
     asked = ("ssd-demo", "--precision", "FP32")
     assert evaluate(*asked, "--output", "whole").code == 0
