@@ -134,7 +134,8 @@ class _Quantisation:
         inputs = [self.fed(index) for index in range(min(RANKING_PICTURES, len(self.pictures.calibrated)))]
         ranked = most_costly_first(self.quantised(corrected), up_to_heads(self.model, self.heads), inputs)
         weights, count = numbers_in(self.model), FIRST_LEFT_OUT
-        while sum(weights[name] for name in ranked[:count]) < MOST_LEFT_OUT * sum(weights.values()):
+        most = MOST_LEFT_OUT * sum(weights.values())
+        while count <= len(ranked) and sum(weights[name] for name in ranked[:count]) < most:
             yield replace(corrected, in_float=tuple(ranked[:count]))
             count *= 2
 
