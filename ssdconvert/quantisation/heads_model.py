@@ -4,6 +4,9 @@ Decoding and suppression compare scores with a threshold and boxes with each oth
 by more than the network's own rounding does, and there is no time to be won in them. NNCF's ignored scope
 names operations; cut off, they cannot be quantised whatever they are called, and layers can be ranked by what
 they do to the heads.
+
+The convolutions that give the heads are quantised as all others: left in FP32 they won ssd-demo 0.03 points of mAP
+and UltraFace 2 dB of its scores, nothing of its boxes. Where they do cost most, they are among the first to go back.
 """
 
 from collections.abc import Sequence
