@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ssdconvert.accuracy.data_set import AnnotatedPicture
 from ssdconvert.ssd.detections import Detections
@@ -48,17 +49,19 @@ def coco_rows(
 
     Pixels are those of the picture's size in the annotations. Labels without a category are left out.
     """
-    return as_results(picture.id, labelled_rows(picture, detections), category_ids)
+    return as_results(picture.id, labelled_rows(labelled_array(picture, detections)), category_ids)
 
 
-def labelled_rows(picture: AnnotatedPicture, detections: Detections) -> list[LabelledRow]:
-    """Return (label, x, y, width, height, score) of detections, boxes in 0..1 of the picture, in its pixels."""
-    columns = detections.labels.tolist(), detections.boxes.tolist(), detections.scores.tolist()
-    rows = []
-    for label, (x1, y1, x2, y2), score in zip(*columns, strict=True):
-        x, y = x1 * picture.width, y1 * picture.height
-        rows.append((label, x, y, x2 * picture.width - x, y2 * picture.height - y, score))
-    return rows
+def labelled_array(picture: AnnotatedPicture, detections: Detections) -> NDArray[np.float64]:
+    """Return [N, 6], label, x, y, width, height, score, of detections: boxes in 0..1 of the picture, in its pixels."""
+    corners = detections.boxes.astype(np.float64) * ([picture.width, picture.height] * 2)
+    sides = corners[:, 2:] - corners[:, :2]
+    return np.column_stack([detections.labels, corners[:, :2], sides, detections.scores.astype(np.float64)])
+
+
+def labelled_rows(array: NDArray[np.float64]) -> list[LabelledRow]:
+    """Return the rows of `labelled_array`, their labels as whole numbers."""
+    return [(int(label), x, y, width, height, score) for label, x, y, width, height, score in array.tolist()]
 
 
 def as_results(

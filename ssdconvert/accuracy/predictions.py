@@ -3,16 +3,21 @@
 The first line says all that the others depend on: the annotations and the files of the pictures, the models, the
 recipe, the program and its tools. Where one of these changed the file is begun anew; of several models only those
 that changed. A line is whole or it is not there: what a kill left of the last one is dropped.
+
+Detections are numbers in base64: to write a hundred in decimals takes a tenth of the time of a small network.
 """
 
 import json
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ssdconvert.accuracy.coco_map import labelled_rows
+import numpy as np
+
+from ssdconvert.accuracy.coco_map import labelled_array, labelled_rows
 from ssdconvert.accuracy.data_set import AnnotatedPicture
 from ssdconvert.accuracy.finders import Finder
 from ssdconvert.errors import RecipeError
@@ -22,7 +27,7 @@ from ssdconvert.plain_text import json_text
 from ssdconvert.ssd.preprocess import Pixels
 from ssdconvert.workspace import written_atomically
 
-FORMAT = "ssdconvert evaluate 1"
+FORMAT = "ssdconvert evaluate 2"
 MODELS = "models"
 Key = tuple[str, int]  # of a line: the model's name, the picture's id
 
@@ -38,7 +43,11 @@ class Line:
     @property
     def document(self) -> dict[str, Any]:
         """Return the line's parts: `rows`, and `size` where the annotations say another one; or `problem`."""
-        return dict(json.loads(self.text))
+        document: dict[str, Any] = json.loads(self.text)
+        if "rows" in document:
+            array = np.frombuffer(b64decode(document["rows"], validate=True), "<f8").reshape(-1, 6)
+            document["rows"] = labelled_rows(array)
+        return document
 
 
 def line_of(name: str, finder: Finder, picture: AnnotatedPicture) -> Line:
@@ -52,7 +61,8 @@ def line_of(name: str, finder: Finder, picture: AnnotatedPicture) -> Line:
     height, width = pixels.shape[:2]
     if (width, height) != (picture.width, picture.height):
         document["size"] = [width, height]
-    document["rows"] = labelled_rows(picture, finder.find(pixels))
+    array = labelled_array(picture, finder.find(pixels)).astype("<f8")
+    document["rows"] = b64encode(array.tobytes()).decode()
     return Line((name, picture.id), json.dumps(document), False)
 
 

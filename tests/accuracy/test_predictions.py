@@ -43,7 +43,7 @@ def test_a_run_goes_on(tmp_path: Path, data: DataSet) -> None:
         assert path.read_bytes().startswith(before)  # it is there before the run ends
         assert path.read_bytes().count(b"\n") == 5
     row = read_predictions(path).lines["FP32", 1].document["rows"]
-    assert row == [[1, 0.0, 10.0, 15.0, 10.0, 0.5]]
+    assert row == [(1, 0.0, 10.0, 15.0, 10.0, 0.5)]
 
 
 @pytest.mark.parametrize(
@@ -128,6 +128,10 @@ def test_a_turned_picture_is_seen_as_it_was_annotated(
     assert (x, y, width, height) == (0, annotated[1] / 2, annotated[0] / 2, annotated[1] / 2)
 
 
-def test_lines_are_json_that_others_read(data: DataSet) -> None:
-    document = json.loads(line_of("FP32", FINDER, data.pictures[0]).text)
-    assert document == {"model": "FP32", "picture": 1, "rows": [[1, 0.0, 10.0, 15.0, 10.0, 0.5]]}
+def test_lines_are_json_and_hold_every_digit(data: DataSet) -> None:
+    line = line_of("FP32", FINDER, data.pictures[0])
+    assert {key: json.loads(line.text)[key] for key in ("model", "picture")} == {
+        "model": "FP32",
+        "picture": 1,
+    }
+    assert line.document["rows"] == [(1, 0.0, 10.0, 15.0, 10.0, 0.5)]
