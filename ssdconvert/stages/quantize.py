@@ -4,8 +4,8 @@ First everything up to the heads is quantised. Where that costs more than it may
 layers that cost most are left in floating point, by NNCF's ignored scope: two of them, then twice as many each time.
 Should what may be left out not be enough, what cost least is written, and the gate rejects it.
 
-NNCF's own accuracy control ranks layers by the metric, on few pictures, and reverts one at a time: on ssd-demo it was
-at it for eight minutes and more.
+NNCF's own accuracy control ranks layers by the metric, on few pictures, and reverts one at a time, ranking anew
+whenever the metric falls: how long that takes has no bound but the number of layers.
 """
 
 import logging
