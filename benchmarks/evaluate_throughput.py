@@ -12,10 +12,7 @@ picture, and the load of the machine.
 import argparse
 import itertools
 import os
-import re
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -23,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
+from detect_throughput import peer  # beside this file
 from PIL import Image
 
 from ssdconvert.accuracy import finders, predictions
@@ -34,13 +32,6 @@ from ssdconvert.detector import in_threads, open_detector
 from ssdconvert.pictures import pictures_given
 from ssdconvert.resources import package_file
 from ssdconvert.ssd.preprocess import Pixels
-
-
-def peer(model: Path, seconds: int) -> float:
-    """Return what benchmark_app says, pictures a second."""
-    command = [Path(sys.executable).parent / "benchmark_app", "-m", model, "-d", "CPU", "-hint", "throughput"]
-    told = subprocess.run([*command, "-t", str(seconds)], check=True, capture_output=True, text=True).stdout
-    return float(re.search(r"Throughput:\s+([\d.]+)", told)[1])  # type: ignore[index]
 
 
 def ours(

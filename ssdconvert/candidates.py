@@ -90,9 +90,7 @@ def ir_candidate(
     before: InnerTensors | None,
 ) -> Candidate:
     """Return an IR: one that ssdconvert made has the heads by our names, a ready one by its own."""
-    tensors, form = original.tensors_in_ir, TAILS[plan.tail]
-    if original.keeps_outputs and original.own is not None:
-        form = original.own
+    tensors, form = original.tensors_in_ir, original.form_in_ir(plan.tail)
     path, device = folder / relative, machine.device
     names = [tensor.name for tensor in tensors.values()]
     ready = plan.recipe.source.kind == "ir" and precision == plan.reference_precision

@@ -30,13 +30,15 @@ class Mark:
     faint: bool = False
 
 
-def in_pixels(boxes: FloatArray, picture: Sequence[int], spec: InputSpec) -> NDArray[np.float64]:
-    """Bring boxes [N, 4] in 0..1 of the input to pixels of a picture of (height, width), cut at its edges."""
+def in_pixels(
+    boxes: FloatArray, picture: Sequence[int], spec: InputSpec, cut: bool = True
+) -> NDArray[np.float64]:
+    """Bring boxes [N, 4] in 0..1 of the input to pixels of a picture of (height, width), `cut` at its edges."""
     height, width = picture
     left, top, right, bottom = visible_part((height, width), spec)
     scale, shift = np.array([right - left, bottom - top] * 2), np.array([left, top] * 2)
-    result: NDArray[np.float64] = np.clip(boxes.astype(np.float64) * scale + shift, 0, [width, height] * 2)
-    return result
+    moved: NDArray[np.float64] = boxes.astype(np.float64) * scale + shift
+    return np.clip(moved, 0, [width, height] * 2) if cut else moved
 
 
 def drawn(pixels: Pixels, marks: Sequence[Mark]) -> "Image.Image":

@@ -69,13 +69,18 @@ def _nearness(
     if key is None or not errors[key].value:
         return None
     (picture, head), error = key, errors[key]
-    to_right, to_wrong = (
-        next(e.value for e in head_errors(limits, original.heads, made, heads[picture]) if e.head == head)
-        for made in mistake.heads[picture]
-    )
+    right, wrong = mistake.heads[picture]
+
+    def distance(made: Arrays) -> float:
+        return next(
+            e.value for e in head_errors(limits, original.heads, made, heads[picture]) if e.head == head
+        )
+
+    to_right = distance(right)
     if limits.share is None:
         reason = f"the mistake {mistake.name!r} changes {head} there by {error.value:.2g}"
         allowed = error.value * MARGIN
         return _Nearness(picture, error, to_right, allowed, allowed >= error.limit, reason)
+    to_wrong = distance(wrong)
     reason = f"{head} is {to_wrong:.2g} away from what the mistake {mistake.name!r} makes of it"
     return _Nearness(picture, error, to_right, to_wrong * MARGIN_IN_BYTES, to_right > to_wrong, reason)

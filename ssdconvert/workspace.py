@@ -51,6 +51,18 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder for results; RecipeError where it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecipeError(
+            f"the folder {folder} cannot be made: {error.strerror}",
+            hint="give another one with --output",
+            stage="output",
+        ) from error
+
+
 @contextmanager
 def written_atomically(path: Path) -> Iterator[Path]:
     """Give a temporary path; what is written there appears at `path` when the block ends without error."""

@@ -73,7 +73,8 @@ def read_data_set(annotations: Path, images: Path | None = None, allow_missing: 
         for entry in document["images"]
     ]
     there = tuple(picture for picture in pictures if _is_file(picture.path))
-    missing = tuple(picture.name for picture in pictures if not _is_file(picture.path))
+    found = {picture.id for picture in there}
+    missing = tuple(picture.name for picture in pictures if picture.id not in found)
     if missing and (not allow_missing or not there):
         raise wrong(
             f"{len(missing)} of {len(pictures)} pictures that {annotations} names are not in {folder}: "

@@ -18,11 +18,12 @@ from ssdconvert.accuracy.subjects import Subject, paths_by_name
 from ssdconvert.cores import cores_allowed, one_thread_a_session
 from ssdconvert.detector import open_detector
 from ssdconvert.devices import Machine
+from ssdconvert.drawing import in_pixels
 from ssdconvert.errors import ConversionError
 from ssdconvert.recipe import Input
 from ssdconvert.recipe_source import CaffeSource, IrSource
 from ssdconvert.ssd.detections import Detections, detections_of
-from ssdconvert.ssd.preprocess import Pixels, original_input, visible_part
+from ssdconvert.ssd.preprocess import Pixels, original_input
 
 STREAMS, THREADS = "NUM_STREAMS", "INFERENCE_NUM_THREADS"
 
@@ -86,10 +87,7 @@ def in_whole_picture(boxes: NDArray[Any], size: tuple[int, int], spec: Input) ->
     if spec.resize.mode == "stretch":
         return boxes
     height, width = size
-    left, top, right, bottom = visible_part(size, spec)
-    scale, shift = np.array([right - left, bottom - top] * 2), np.array([left, top] * 2)
-    moved: NDArray[Any] = (boxes.astype(np.float64) * scale + shift) / np.array([width, height] * 2)
-    return moved
+    return in_pixels(boxes, size, spec, cut=False) / np.array([width, height] * 2)
 
 
 def _deployed(subject: Subject, jobs: int) -> Finder:

@@ -75,7 +75,8 @@ def bench_command(model: str, catalog: "Catalog", settings: Settings, **options:
     or an .onnx. Beside its IRs in OpenVINO run the build's ONNX graph in ONNX Runtime and, where the cache has it,
     the original in its own engine: on the same picture, with the same number of threads, in the same minutes.
     """
-    from ssdconvert.speed.writing import make_folder, write
+    from ssdconvert.speed.writing import write
+    from ssdconvert.workspace import make_folder
 
     if options["output"]:
         make_folder(options["output"])

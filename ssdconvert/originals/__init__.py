@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from ssdconvert.outputs import OutputForm
+from ssdconvert.outputs import TAILS, OutputForm
 from ssdconvert.runners import Arrays, Runner
 from ssdconvert.runners.inner_tensors import InnerTensors
 from ssdconvert.ssd.heads import Heads, HeadTensor
@@ -56,6 +56,10 @@ class Original:
     def tensors_in_ir(self) -> Mapping[str, HeadTensor]:
         """The heads in an IR, which has those of the original where it keeps the original's end."""
         return self.tensors if self.keeps_outputs and self.own is not None else self.our_tensors
+
+    def form_in_ir(self, tail: str) -> OutputForm | None:
+        """Return how an IR hands out detections: by `tail`, one of `outputs.TAILS`, unless it keeps its own end."""
+        return self.own if self.keeps_outputs and self.own is not None else TAILS[tail]
 
     def heads_in(self, outputs: Mapping[str, NDArray[Any]]) -> Arrays:
         """Return the heads by our names from outputs of the original by its own."""

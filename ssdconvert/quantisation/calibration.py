@@ -47,9 +47,10 @@ class CalibrationSet:
     category_ids: dict[int, int] | None = None
 
     def digests(self) -> list[str]:
-        """Return what the result depends on: every picture, and the annotations."""
-        files = dict.fromkeys([*self.calibrated, *self.measured])
-        return [*([self.data.digest] if self.data else []), *map(digest_of, files)]
+        """Return what the result depends on: the annotations with every picture of theirs, or the pictures."""
+        if self.data:
+            return [self.data.digest]
+        return [digest_of(path) for path in dict.fromkeys([*self.calibrated, *self.measured])]
 
 
 @contextmanager

@@ -57,7 +57,7 @@ def quantised(model: Any, fed: Fed, samples: int, preset: str, scheme: Scheme) -
 
 
 def _nncf() -> Any:
-    with contextlib.redirect_stdout(io.StringIO()), _quiet_log("nncf"):
+    with contextlib.redirect_stdout(io.StringIO()), _quiet_log():
         import nncf
     return nncf
 
@@ -83,7 +83,7 @@ def _quietly() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet_log(name: str) -> Iterator[None]:
+def _quiet_log() -> Iterator[None]:
     """Keep what is logged while a library is imported."""
     logging.disable(logging.INFO)
     try:

@@ -19,7 +19,7 @@ from ssdconvert.devices import Machine
 from ssdconvert.errors import ConversionError
 from ssdconvert.recipe import Recipe
 from ssdconvert.runners import Arrays, stopped
-from ssdconvert.runners.openvino_core import first_line
+from ssdconvert.runners.openvino_core import first_line, openvino_name
 from ssdconvert.runners.openvino_devices import precision_of, property_of, refuse_fallback
 from ssdconvert.runners.openvino_runner import any_name_of
 from ssdconvert.speed.engines import Block, Contender, Told, timed_calls
@@ -41,7 +41,7 @@ class OpenvinoEngine:
         self.queue = None if hint == "latency" else openvino.AsyncInferQueue(compiled, 0)
         self.request = compiled.create_infer_request()
         self.told = Told(
-            f"openvino {openvino.get_version().split('-')[0]}",
+            openvino_name(),
             detector.queue.executed_on,
             precision_of(compiled),
             detector.model.reading.ends_in,

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from ssdconvert.errors import RecipeError
 from ssdconvert.plain_text import plain
 from ssdconvert.speed.markdown import to_markdown
 from ssdconvert.speed.result import Comparison
-from ssdconvert.workspace import write_json, written_atomically
+from ssdconvert.workspace import make_folder, write_json, written_atomically
 
 
 def write(comparison: Comparison, folder: Path) -> tuple[Path, Path]:
@@ -17,15 +16,3 @@ def write(comparison: Comparison, folder: Path) -> tuple[Path, Path]:
     with written_atomically(page) as temporary:
         temporary.write_text(plain(to_markdown(comparison)), "utf-8")
     return document, page
-
-
-def make_folder(folder: Path) -> None:
-    """Make the folder for a comparison, which is known before it is measured; RecipeError where it cannot be."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RecipeError(
-            f"the folder {folder} cannot be made: {error.strerror}",
-            hint="give another one with --output",
-            stage="output",
-        ) from error

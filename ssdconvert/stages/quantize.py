@@ -27,7 +27,6 @@ from ssdconvert.ir_writing import put_ir, write_ir
 from ssdconvert.model_optimizer import name_deterministically
 from ssdconvert.original_given import in_picture
 from ssdconvert.originals import Original
-from ssdconvert.outputs import TAILS
 from ssdconvert.pictures import read_picture
 from ssdconvert.quantisation.calibration import CalibrationSet
 from ssdconvert.quantisation.cost import Cost, digests_of
@@ -125,6 +124,10 @@ class _Quantisation:
     def criterion(self) -> Criterion:
         return criterion_for(self.recipe, self.pictures, self.options.limit, self.reference)
 
+    @cached_property
+    def reference_value(self) -> float:
+        return self.criterion.value(self.reference)
+
     def schemes(self) -> Iterator[Scheme]:
         """Yield ways to quantise, each of which keeps more than the one before and takes longer."""
         _ = self.criterion  # it refuses pictures that tell nothing, before any work
@@ -146,10 +149,8 @@ class _Quantisation:
 
     def fed(self, index: int) -> NDArray[Any]:
         """Return a calibration picture as the IR takes it."""
-        return self._fed(self.pictures.calibrated[index])
-
-    def _fed(self, path: Path) -> NDArray[Any]:
-        fed = self.detector.batch([self.detector.prepared(read_picture(path))])
+        pixels = read_picture(self.pictures.calibrated[index])
+        fed = self.detector.batch([self.detector.prepared(pixels)])
         # one that resizes pictures takes them as they are; any other takes f32, and `detect` alone feeds it u8
         return fed if self.detector.model.resizes else fed.astype(np.float32)
 
@@ -177,7 +178,7 @@ class _Quantisation:
         whole = with_the_rest(heads, self.model, self.heads)
         name_deterministically(whole, {node.get_friendly_name() for node in self.model.get_ops()})
         describe(whole, self.recipe, PRECISION, self.sources, self.made_by, self.bake)
-        form = self.original.own if self.original.keeps_outputs else TAILS[self.tail]
+        form = self.original.form_in_ir(self.tail)
         shapes = self.original.head_shapes(self.recipe.classes)
         write_ir(whole, self.recipe, PRECISION, target, form, shapes, self.bake)
 
@@ -185,7 +186,7 @@ class _Quantisation:
         """Measure an IR against the one in floating point."""
         return Cost(
             self.criterion.metric,
-            self.criterion.value(self.reference),
+            self.reference_value,
             self.criterion.value(self.found(xml)),
             self.criterion.limit,
             len(self.pictures.measured),

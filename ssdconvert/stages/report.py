@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ssdconvert.errors import RecipeError
 from ssdconvert.plain_text import plain
 from ssdconvert.recipe import Recipe
 from ssdconvert.report.builds import Build
@@ -19,7 +18,7 @@ from ssdconvert.samples import PictureFile
 from ssdconvert.ssd.detections import Detections
 from ssdconvert.stage_runner import REPORTS
 from ssdconvert.versions import tool_versions
-from ssdconvert.workspace import written_atomically
+from ssdconvert.workspace import make_folder, written_atomically
 
 MOST_PICTURES = 8  # in the page, which so stays under 3 MB
 
@@ -44,14 +43,7 @@ def report_of_builds(builds: Sequence[Build], folder: Path) -> tuple[Path, Path]
     Raises RecipeError where the folder cannot be made.
     """
     texts = {"index.html": to_index(builds, folder), "junit.xml": builds_to_junit(builds)}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RecipeError(
-            f"the folder {folder} cannot be made: {error.strerror}",
-            hint="give another one with --output",
-            stage="output",
-        ) from error
+    make_folder(folder)
     for name, text in texts.items():
         with written_atomically(folder / name) as temporary:
             temporary.write_text(plain(text), "utf-8")
